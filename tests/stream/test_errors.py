@@ -1,0 +1,44 @@
+"""Each of Kafka's errors ends with the exit code and hint that fit it."""
+
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from worker.errors import ExitCode
+from worker.stream.errors import error_of, kafka_error
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (KafkaError._AUTHENTICATION, ExitCode.AUTHENTICATION),
+        (KafkaError._SSL, ExitCode.AUTHENTICATION),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, ExitCode.AUTHENTICATION),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, ExitCode.AUTHENTICATION),
+        (KafkaError._ALL_BROKERS_DOWN, ExitCode.DEPENDENCY),
+        (KafkaError._TRANSPORT, ExitCode.DEPENDENCY),
+        (KafkaError._TIMED_OUT, ExitCode.DEPENDENCY),
+        (KafkaError._MSG_TIMED_OUT, ExitCode.DEPENDENCY),
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, ExitCode.DATA),
+        (KafkaError._UNKNOWN_TOPIC, ExitCode.DATA),
+        (KafkaError.OFFSET_OUT_OF_RANGE, ExitCode.DATA),
+        (KafkaError._AUTO_OFFSET_RESET, ExitCode.DATA),
+        (KafkaError.MSG_SIZE_TOO_LARGE, ExitCode.DATA),
+        (KafkaError._INVALID_ARG, ExitCode.USAGE),
+    ],
+)
+def test_an_error_of_kafka_becomes_one_with_the_exit_code_that_fits(code: int, expected: ExitCode) -> None:
+    error = kafka_error(KafkaException(KafkaError(code, "what it said")), "reading")
+    assert error.exit_code is expected
+    assert "reading: what it said" in error.message
+    assert error.hint
+
+
+def test_both_forms_of_an_error_hold_the_same_one() -> None:
+    inner = KafkaError(KafkaError._TIMED_OUT)
+    assert error_of(inner) is inner
+    assert error_of(KafkaException(inner)) is inner
+
+
+def test_an_exception_without_a_kafka_error_keeps_its_text() -> None:
+    assert "odd" in error_of(KafkaException("odd")).str()

@@ -1,0 +1,1 @@
+"""Kafka: intake, publishing, rebalances, dead letters, topics. Knows nothing of models."""

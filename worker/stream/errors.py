@@ -1,0 +1,89 @@
+"""From librdkafka's error codes to the errors that a person can act on."""
+# ruff: noqa: SLF001 - the codes that librdkafka raises itself are public, and begin with an underscore
+
+from confluent_kafka import KafkaError, KafkaException
+
+from worker.errors import AuthenticationError, DataError, DependencyError, TaglineError, UsageError
+
+_REFUSED = frozenset(
+    {
+        KafkaError._AUTHENTICATION,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.ILLEGAL_SASL_STATE,
+        KafkaError.UNSUPPORTED_SASL_MECHANISM,
+        KafkaError._SSL,
+    }
+)
+_FORBIDDEN = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        KafkaError.DELEGATION_TOKEN_AUTHORIZATION_FAILED,
+    }
+)
+_NO_TOPIC = frozenset(
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError.UNKNOWN_TOPIC_ID,
+    }
+)
+_OUT_OF_RANGE = frozenset(
+    {KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET, KafkaError._NO_OFFSET}
+)
+_TOO_LARGE = frozenset(
+    {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_MSG_SIZE}
+)
+_MISUSED = frozenset({KafkaError._INVALID_ARG, KafkaError._CONFLICT})
+
+
+def error_of(error: KafkaError | KafkaException) -> KafkaError:
+    """The `KafkaError` inside either form. An exception without one becomes an `_APPLICATION` error of its text."""
+    if isinstance(error, KafkaError):
+        return error
+    inner = error.args[0] if error.args else None
+    return inner if isinstance(inner, KafkaError) else KafkaError(KafkaError._APPLICATION, str(error))
+
+
+def kafka_error(error: KafkaError | KafkaException, doing: str) -> TaglineError:
+    """The error to raise for `error`, met while `doing` ("joining the group tagline").
+
+    Authentication and permission end with their own exit code, a missing topic or offset with the one for data, a
+    refused property with usage; everything else is a broker that cannot be reached or does not do what was asked.
+    """
+    cause = error_of(error)
+    code = cause.code()
+    message = f"{doing}: {cause.str() or cause.name()} ({cause.name()})"
+    if code in _REFUSED:
+        return AuthenticationError(
+            message,
+            hint="Check kafka.security_protocol, sasl_mechanism, username, password and the certificate files.",
+        )
+    if code in _FORBIDDEN:
+        return AuthenticationError(
+            message, hint="The principal lacks an ACL for this; see the list of ACLs in deploy/."
+        )
+    if code in _NO_TOPIC:
+        return DataError(
+            message, hint="Run `tagline topics create`, or check kafka.bootstrap_servers: is it this cluster?"
+        )
+    if code in _OUT_OF_RANGE:
+        return DataError(
+            message,
+            hint="The committed offset is no longer in the topic: records were deleted before they were read. Find out "
+            "why, then set the group's offsets by hand (kafka-consumer-groups --reset-offsets).",
+        )
+    if code in _TOO_LARGE:
+        return DataError(
+            message, hint="Raise the topic's max.message.bytes, and kafka.message_max_bytes with it."
+        )
+    if code in _MISUSED:
+        return UsageError(
+            message, hint="See kafka.client_options and the TLS files in `tagline config show`."
+        )
+    return DependencyError(
+        message, hint="Is Kafka up at kafka.bootstrap_servers? `tagline doctor` looks closer."
+    )
