@@ -1,0 +1,71 @@
+# Everything a developer does here. `make` alone lists it.
+# Needs: Python 3.11 or newer (PYTHON=python3.12 make setup chooses one), make, bash. Nothing else, no Docker.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Written last: its presence says that the set-up finished, its time says for which lock and project file.
+READY := $(VENV)/.ready
+# There while a set-up runs. Found at the start of one, it says that the last was cut off, and nothing of it is trusted.
+UNFINISHED := $(VENV)/.unfinished
+TORCH := $(shell sed -n 's/^ *"\(torch[><=][^"]*\)".*/\1/p' pyproject.toml)
+
+.PHONY: help setup demo test lint docs docs-check bench lock clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv with everything in it (once: minutes; afterwards: nothing)
+	@true
+
+$(READY): requirements.lock pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: tagline needs Python 3.11 or newer, and \`$(PYTHON)\` is $$("$(PYTHON)" --version 2>&1 || echo missing)"; \
+	  echo "hint: PYTHON=python3.12 make setup"; exit 2; } >&2
+	@if [[ -e $(UNFINISHED) ]]; then echo "==> the last set-up was cut off; starting over"; rm -rf $(VENV); fi
+	@mkdir -p $(VENV); rm -f $(READY); touch $(UNFINISHED)
+	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  echo "==> [1/4] making $(VENV) with $$("$(PYTHON)" --version)"; \
+	  "$(PYTHON)" -m venv $(VENV) || { echo "hint: on Debian and Ubuntu, \`apt install python3-venv\`" >&2; exit 3; }; fi
+	@echo "==> [2/4] installing $$(grep -c '^[a-z]' requirements.lock) pinned packages (about a minute)"
+	@$(PIP) install --quiet --require-hashes --no-deps -r requirements.lock
+	@echo "==> [3/4] installing $(TORCH), the wheel that your package index has for this machine"
+	@$(PIP) install --progress-bar off "$(TORCH)" | sed -nE 's/^ *((Downloading|Installing) .*)/    \1/p'
+	@echo "==> [4/4] installing tagline itself, editable"
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@rm -f $(UNFINISHED); touch $(READY)
+	@echo "==> ready: $$($(BIN)/tagline --version)   (. $(BIN)/activate puts \`tagline\` on the path)"
+
+demo: setup ## start Kafka and Redis here, feed sample events, watch them being tagged (DEMO="--seconds 30" to end by itself)
+	@$(BIN)/tagline demo $(DEMO)
+
+test: setup ## run every test, those on a real Kafka and Redis too (TEST="tests/cli -x" for some)
+	@$(BIN)/python -m pytest $(TEST)
+
+lint: setup ## ruff (rules and format) and mypy in strict mode
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+docs: setup ## write the generated pages: settings, metrics, message schemas
+	@$(BIN)/python docs/generate.py
+
+docs-check: setup ## fail when a generated page differs from what the code would write
+	@$(BIN)/python docs/generate.py --check
+
+bench: setup ## measure the worker on this machine (BENCH="--json" for the numbers alone)
+	@$(BIN)/tagline bench $(BENCH)
+
+lock: setup ## resolve pyproject.toml again into requirements*.lock (delete one first to take newest versions)
+	@$(BIN)/python deploy/lock.py
+
+clean: ## remove caches and build output; .venv and .tagline stay
+	@rm -rf build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find worker training tests -name __pycache__ -type d -prune -exec rm -rf {} +

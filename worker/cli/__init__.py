@@ -1,0 +1,119 @@
+"""The command line: what every command shares.
+
+``main`` parses, runs one command and turns whatever it raises into a line a person can act on and a documented exit code
+(:class:`worker.errors.ExitCode`). The commands themselves are listed in :mod:`worker.cli.commands` and imported only when
+one of them is used, so that ``tagline --help`` does not wait for torch.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from worker import __version__
+from worker.cli.commands import CommandTable
+from worker.errors import ExitCode, TaglineError
+
+app = typer.Typer(
+    name="tagline",
+    cls=CommandTable,
+    help="Tag product titles and reviews with sentiment, from Kafka to Kafka.",
+    epilog="Exit codes: 0 done, 2 usage, 3 something does not answer, 4 refused, 5 model, 6 data. "
+    "`tagline COMMAND --help` explains each option.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tagline {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _shared_options(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="TOML file with settings; TAGLINE_CONFIG is the same. The environment wins over it.",
+        ),
+    ] = None,
+    version: Annotated[  # noqa: ARG001 - its callback does the work
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end."),
+    ] = False,
+) -> None:
+    if config is not None:
+        os.environ["TAGLINE_CONFIG"] = str(config)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the process's exit code; never raises, never calls ``sys.exit``.
+
+    ``arguments`` are those after the program's name; ``sys.argv`` when not given. A command ends well by returning (an
+    integer is taken as the exit code) or early by ``typer.Exit(code)``, and badly by a ``TaglineError``.
+    """
+    try:
+        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_stdout()
+        return ExitCode.OK  # the reader (`| head`) has seen enough
+    except KeyboardInterrupt:
+        return ExitCode.KILLED
+    except TaglineError as error:
+        _complain(error.message, error.hint)
+        return error.exit_code
+    except Exception:  # noqa: BLE001 - the last line of defence; everything expected was handled above
+        traceback.print_exc()
+        _complain("unexpected; this is a bug in tagline, and the lines above say where")
+        return ExitCode.BUG
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    root = typer.main.get_command(app)
+    try:
+        with root.make_context("tagline", arguments) as context:
+            result = root.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+    except typer.Abort:
+        return ExitCode.KILLED
+    except TyperException as error:
+        return _complain_of_usage(error)
+    return result if isinstance(result, int) else ExitCode.OK
+
+
+def _complain_of_usage(error: TyperException) -> int:
+    context = getattr(error, "ctx", None)
+    if context is None:
+        _complain(error.format_message())
+    elif type(error).__name__ == "NoArgsIsHelpError":
+        print(context.get_help(), file=sys.stderr)
+    else:
+        _complain(error.format_message(), f"`{context.command_path} --help` lists what it takes")
+    return ExitCode.USAGE
+
+
+def _complain(message: str, hint: str | None = None) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
+
+
+def _discard_stdout() -> None:
+    """Point stdout at nothing, so that the interpreter's last flush does not complain about the closed pipe."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        sys.stdout = sys.__stdout__
