@@ -55,16 +55,16 @@ lint: setup ## ruff (rules and format) and mypy in strict mode
 	@$(BIN)/mypy
 
 docs: setup ## write the generated pages: settings, metrics, message schemas
-	@$(BIN)/python docs/generate.py
+	@$(BIN)/python tools/docs.py
 
 docs-check: setup ## fail when a generated page differs from what the code would write
-	@$(BIN)/python docs/generate.py --check
+	@$(BIN)/python tools/docs.py --check
 
 bench: setup ## measure the worker on this machine (BENCH="--json" for the numbers alone)
 	@$(BIN)/tagline bench $(BENCH)
 
 lock: setup ## resolve pyproject.toml again into requirements*.lock (delete one first to take newest versions)
-	@$(BIN)/python deploy/lock.py
+	@$(BIN)/python tools/lock.py
 
 clean: ## remove caches and build output; .venv and .tagline stay
 	@rm -rf build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,166 @@
+"""What every command shares: help, errors and their exit codes, the version, quick and quiet behaviour."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Callable
+
+import pytest
+import typer
+
+from worker import __version__
+from worker.cli import commands, main
+from worker.cli.commands import BUILT_IN, CommandSource
+from worker.errors import (
+    AuthenticationError,
+    DataError,
+    DependencyError,
+    ExitCode,
+    ModelError,
+    TaglineError,
+    UsageError,
+)
+
+
+@pytest.fixture
+def probe(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], int]:
+    """Run ``tagline probe``, a command whose body the test gives, and return its exit code."""
+    module = types.ModuleType("probe_module")
+    monkeypatch.setitem(sys.modules, "probe_module", module)
+    source = CommandSource("probe", "Only for this test.", "probe_module", "probe")
+    monkeypatch.setattr(commands, "BUILT_IN", (*BUILT_IN, source))
+
+    def run(body: Callable[[], object]) -> int:
+        def probe() -> object:
+            """Do what the test says."""
+            return body()
+
+        module.probe = probe  # type: ignore[attr-defined]  # a module made for this test
+        return main(["probe"])
+
+    return run
+
+
+def raising(error: BaseException) -> Callable[[], object]:
+    def body() -> object:
+        raise error
+
+    return body
+
+
+@pytest.mark.parametrize("name", [source.name for source in BUILT_IN] + ["train"])
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main([name, "--help"])
+
+    output = capsys.readouterr()
+    assert code == 0, output.err
+    assert output.out.startswith(f"Usage: tagline {name}")
+    assert "\x1b" not in output.out, "colour without a terminal"
+
+
+def test_the_help_lists_every_command_with_its_whole_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+
+    text = capsys.readouterr().out
+    for source in BUILT_IN:
+        assert re.search(rf"^  {source.name} +{re.escape(source.summary)}$", text, re.MULTILINE), source.name
+
+
+def test_help_is_quick_because_it_imports_no_command() -> None:
+    started = time.monotonic()
+    code = "import sys; from worker.cli import main; main(['--help']); sys.exit('torch' in sys.modules or 'pydantic' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+    assert time.monotonic() - started < 2.0, "0.1 s when the machine is idle"
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tagline {__version__}\n"
+
+
+def test_no_command_prints_the_help_and_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == ExitCode.USAGE
+    assert "Commands:" in capsys.readouterr().err
+
+
+def test_a_mistyped_command_is_answered_with_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["topcs"]) == ExitCode.USAGE
+
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "error: No such command 'topcs'. Did you mean 'topics'?",
+        "hint: `tagline --help` lists what it takes",
+    ]
+
+
+def test_an_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--nonsense"]) == ExitCode.USAGE
+    assert capsys.readouterr().err.startswith("error: No such option: --nonsense")
+
+
+@pytest.mark.parametrize("kind", [UsageError, DependencyError, AuthenticationError, ModelError, DataError])
+def test_an_expected_error_is_a_line_a_hint_and_its_exit_code(
+    kind: type[TaglineError], probe: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = probe(raising(kind("it is broken", hint="mend it")))
+
+    assert code == kind.exit_code
+    assert capsys.readouterr().err == "error: it is broken\nhint: mend it\n"
+
+
+def test_an_unexpected_exception_is_a_bug_with_its_traceback(
+    probe: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert probe(raising(ValueError("never thought of"))) == ExitCode.BUG
+
+    text = capsys.readouterr().err
+    assert "Traceback" in text
+    assert "ValueError: never thought of" in text
+    assert text.splitlines()[-1].startswith("error: unexpected")
+
+
+def test_an_interrupt_ends_with_130(probe: Callable[..., int]) -> None:
+    assert probe(raising(KeyboardInterrupt())) == 130
+
+
+@pytest.mark.parametrize(("body", "code"), [(lambda: None, 0), (lambda: 6, 6), (raising(typer.Exit(7)), 7)])
+def test_a_command_chooses_its_exit_code_by_returning_or_by_exit(
+    body: Callable[[], object], code: int, probe: Callable[..., int]
+) -> None:
+    assert probe(body) == code
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    result = subprocess.run(
+        ["/bin/bash", "-c", f"{sys.executable} -m worker.cli --help | true; echo ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout == "0\n"
+    assert result.stderr == ""
+
+
+def test_a_command_whose_module_is_missing_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = CommandSource("absent", "Not there.", "worker.cli.not_there", "app")
+    monkeypatch.setattr(commands, "BUILT_IN", (*BUILT_IN, missing))
+
+    assert main(["absent"]) == ExitCode.DEPENDENCY
+    assert "cannot be loaded" in capsys.readouterr().err
+    assert main(["--help"]) == 0
+
+
+def test_the_config_option_names_the_settings_file(
+    probe: Callable[..., int], monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    monkeypatch.setenv("TAGLINE_CONFIG", "something else")
+    probe(lambda: None)
+
+    main(["--config", f"{tmp_path}/settings.toml", "probe"])
+    assert os.environ["TAGLINE_CONFIG"] == f"{tmp_path}/settings.toml"
