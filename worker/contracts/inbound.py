@@ -1,0 +1,88 @@
+"""What producers send: ``listing.created`` and ``review.posted``.
+
+Readers are tolerant where it costs nothing and strict where a guess would end up in somebody's ranking:
+
+* unknown fields are ignored, whatever they hold (a ``NaN`` too); of a key that occurs twice the last one counts;
+* a field of the wrong type is an error: a number is not a title, ``"5"`` and ``true`` are not ratings;
+* every string has a limit in characters, checked here, before normalisation; the normaliser has its own afterwards;
+* ids may not hold control characters, because they become keys and headers; texts may (the normaliser drops them);
+* times are RFC 3339 strings or Unix times in seconds or milliseconds; one without a zone is taken as UTC.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+TITLE_MAX_CHARS = 2_000
+BODY_MAX_CHARS = 50_000
+
+Id = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+_Locale = Annotated[str, Field(max_length=35)]
+_Rating = Annotated[int, Field(strict=True, ge=1, le=5)]
+_Flag = Annotated[bool, Field(strict=True)]
+
+
+class _Read(BaseModel):
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+
+class Price(_Read):
+    """What a listing costs. Carried for readers of the same topic; tagging does not use it."""
+
+    amount: float
+    currency: Annotated[str, Field(min_length=1, max_length=8)]
+
+
+class ListingCreated(_Read):
+    """A seller put a product on sale, or changed its title. The title is what is tagged."""
+
+    listing_id: Id
+    seller_id: Id
+    title: Annotated[str, Field(max_length=TITLE_MAX_CHARS)]
+    description: Annotated[str, Field(max_length=100_000)] | None = None
+    category: Annotated[str, Field(max_length=512)] | None = None
+    brand: Annotated[str, Field(max_length=256)] | None = None
+    price: Price | None = None
+    locale: _Locale | None = None
+    created_at: datetime | None = None
+
+
+class ReviewPosted(_Read):
+    """A buyer reviewed a listing. Title and body together are what is tagged."""
+
+    review_id: Id
+    listing_id: Id
+    reviewer_id: Id
+    body: Annotated[str, Field(max_length=BODY_MAX_CHARS)]
+    title: Annotated[str, Field(max_length=TITLE_MAX_CHARS)] | None = None
+    rating: _Rating | None = None
+    order_id: Id | None = None
+    verified_purchase: _Flag | None = None
+    locale: _Locale | None = None
+    posted_at: datetime | None = None
+
+
+def text_of(event: ListingCreated | ReviewPosted) -> str:
+    """The text that is classified: a listing's title; a review's title, a newline, and its body.
+
+    Joined, because reviewers put the verdict in either ("Disappointed" / "See photos"). A listing's description is left
+    out: it is long, written to sell, and says little about tone that the title does not.
+    """
+    if isinstance(event, ListingCreated):
+        return event.title
+    return f"{event.title}\n{event.body}" if event.title else event.body
+
+
+def time_of(event: ListingCreated | ReviewPosted) -> datetime | None:
+    """When it happened, in UTC, as far as the producer said so.
+
+    Raises OverflowError for the last hours of the year 9999 in western zones, which UTC cannot express.
+    """
+    at = event.created_at if isinstance(event, ListingCreated) else event.posted_at
+    return None if at is None else in_utc(at)
+
+
+def in_utc(at: datetime) -> datetime:
+    """The same moment in UTC; a time without a zone is taken as UTC. Raises OverflowError as ``time_of`` does."""
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
