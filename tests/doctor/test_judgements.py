@@ -1,0 +1,182 @@
+"""The pure half of the doctor: facts in, findings out."""
+
+from dataclasses import replace
+
+import pytest
+from pydantic import SecretStr
+
+from worker.doctor import cache, kafka, timing, versions
+from worker.doctor.cache import CacheFacts
+from worker.doctor.finding import Level, failed, ok, warning, worst_exit_code
+from worker.doctor.kafka import ClusterFacts, GroupFacts
+from worker.errors import ExitCode
+from worker.settings import KafkaSettings, LimitSettings, RedisSettings, Settings
+
+GOOD_VERSIONS = {
+    "python": "3.11.7",
+    "torch": "2.15.0+cpu",
+    "transformers": "5.23.0",
+    "confluent-kafka": "2.16.1",
+    "redis": "8.1.0",
+}
+GOOD_CACHE = CacheFacts("9.1.2", "allkeys-lru", 256_000_000, 2_000_000, False, 0.4, 0.01)
+INPUT = ("listings.created.v1", 0)
+GOOD_CLUSTER = ClusterFacts(
+    cluster_id="c",
+    brokers=3,
+    config={
+        "transaction.max.timeout.ms": "900000",
+        "group.min.session.timeout.ms": "6000",
+        "group.max.session.timeout.ms": "1800000",
+        "message.max.bytes": "1048588",
+        "group.coordinator.rebalance.protocols": "classic,consumer,streams",
+    },
+    offsets={INPUT: (100, 500)},
+    newest_ahead_s=-3.0,
+    group=GroupFacts("stable", 2, {INPUT: 450}),
+)
+
+
+def levels(findings: list) -> set[Level]:
+    return {finding.level for finding in findings}
+
+
+def test_what_was_tested_with_is_new_enough() -> None:
+    assert levels(versions.judge(GOOD_VERSIONS)) == {Level.OK}
+
+
+def test_what_is_installed_here_is_new_enough() -> None:
+    assert levels(versions.judge(versions.installed())) == {Level.OK}
+
+
+@pytest.mark.parametrize("package", sorted(versions.FLOORS))
+@pytest.mark.parametrize("here", ["1.9.9", None])
+def test_a_package_that_is_old_or_missing_fails_with_its_reason(package: str, here: str | None) -> None:
+    (finding,) = versions.judge(GOOD_VERSIONS | {package: here})
+
+    assert finding.level is Level.FAILED
+    assert finding.exit_code is ExitCode.DEPENDENCY
+    assert package in finding.detail
+    assert versions.FLOORS[package][1] in finding.detail
+
+
+def test_versions_compare_as_numbers_not_as_text() -> None:
+    assert levels(versions.judge(GOOD_VERSIONS | {"torch": "2.9.1"})) == {Level.FAILED}
+    assert levels(versions.judge(GOOD_VERSIONS | {"torch": "2.10"})) == {Level.OK}
+
+
+def test_a_cache_set_up_as_advised_is_fine() -> None:
+    assert levels(cache.judge(GOOD_CACHE, budget_ms=50)) == {Level.OK}
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"policy": "noeviction"}, "noeviction"),
+        ({"max_memory_bytes": 0}, "maxmemory"),
+        ({"persistent": True}, "disk"),
+        ({"answer_ms": 40.0}, "40 ms"),
+        ({"clock_ahead_s": -30.0}, "behind"),
+        ({"clock_ahead_s": 30.0}, "ahead"),
+    ],
+)
+def test_each_fault_of_a_cache_is_a_warning_with_a_hint(change: dict, word: str) -> None:
+    (finding,) = cache.judge(replace(GOOD_CACHE, **change), budget_ms=50)
+
+    assert finding.level is Level.WARNING, "the cache never stops the worker"
+    assert word in finding.detail
+    assert finding.hint
+
+
+def test_no_redis_is_skipped_and_a_dead_one_is_a_warning() -> None:
+    assert levels(cache.check(Settings())) == {Level.SKIPPED}
+    dead = Settings(redis=RedisSettings(url=SecretStr("redis://127.0.0.1:1/0")))
+    assert levels(cache.check(dead)) == {Level.WARNING}
+
+
+@pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
+def test_the_default_times_and_sizes_fit_together(delivery: str) -> None:
+    settings = Settings(delivery=delivery, kafka=KafkaSettings(transactional_id="tagline-0"))
+    assert levels(timing.judge(settings, GOOD_CLUSTER.config)) == {Level.OK}
+    assert levels(timing.judge(settings, {})) == {Level.OK}
+
+
+@pytest.mark.parametrize(
+    ("settings", "broker", "word"),
+    [
+        (Settings(limits=LimitSettings(drain_timeout_s=299)), {}, "drain"),
+        (Settings(kafka=KafkaSettings(session_timeout_s=3)), {}, "session"),
+        (Settings(kafka=KafkaSettings(session_timeout_s=3_000)), {}, "session"),
+        (
+            Settings(
+                delivery="exactly_once", kafka=KafkaSettings(transactional_id="t", transaction_timeout_s=901)
+            ),
+            {},
+            "transaction.max.timeout.ms",
+        ),
+        (Settings(kafka=KafkaSettings(message_max_bytes=1_000_000)), {}, "dead-lettered"),
+        (Settings(), {"message.max.bytes": "8000000"}, "dead-lettered"),
+    ],
+)
+def test_times_and_sizes_that_contradict_each_other_fail(settings: Settings, broker: dict, word: str) -> None:
+    (finding,) = timing.judge(settings, {**GOOD_CLUSTER.config, **broker})
+
+    assert finding.level is Level.FAILED
+    assert finding.exit_code is ExitCode.USAGE
+    assert word in finding.detail
+    assert finding.hint
+
+
+def test_exactly_once_without_a_lasting_id_is_a_warning() -> None:
+    (finding,) = timing.judge(Settings(delivery="exactly_once"), GOOD_CLUSTER.config)
+    assert finding.level is Level.WARNING
+    assert "transactional_id" in finding.detail
+
+
+def test_a_healthy_cluster_and_group_are_fine() -> None:
+    settings = KafkaSettings(group_protocol="consumer")
+    assert levels(kafka.judge_cluster(GOOD_CLUSTER, settings)) == {Level.OK}
+    (finding,) = kafka.judge_group(GOOD_CLUSTER, settings)
+    assert finding.level is Level.OK
+    assert "lag 50" in finding.detail
+
+
+def test_old_brokers_cannot_speak_the_new_group_protocol() -> None:
+    old = replace(
+        GOOD_CLUSTER, config=dict(GOOD_CLUSTER.config) | {"group.coordinator.rebalance.protocols": "classic"}
+    )
+    assert levels(kafka.judge_cluster(old, KafkaSettings(group_protocol="consumer"))) == {Level.FAILED}
+    assert levels(kafka.judge_cluster(old, KafkaSettings(group_protocol="classic"))) == {Level.OK}
+
+
+def test_inputs_from_the_future_point_at_a_clock() -> None:
+    (finding,) = kafka.judge_cluster(replace(GOOD_CLUSTER, newest_ahead_s=40.0), KafkaSettings())
+    assert (finding.check, finding.level) == ("clock", Level.WARNING)
+
+
+@pytest.mark.parametrize("offset", [99, 501])
+def test_a_committed_offset_outside_the_topic_fails_as_data(offset: int) -> None:
+    (finding,) = kafka.judge_group(
+        replace(GOOD_CLUSTER, group=GroupFacts("empty", 0, {INPUT: offset})), KafkaSettings()
+    )
+    assert finding.level is Level.FAILED
+    assert finding.exit_code is ExitCode.DATA
+
+
+def test_a_group_that_never_committed_lags_by_all_there_is() -> None:
+    (finding,) = kafka.judge_group(
+        replace(GOOD_CLUSTER, group=GroupFacts("not there yet", 0)), KafkaSettings()
+    )
+    assert finding.level is Level.OK
+    assert "lag 400" in finding.detail
+
+
+def test_the_first_failure_decides_the_exit_code_and_warnings_never_do() -> None:
+    findings = [
+        ok("a", ""),
+        warning("b", "", ""),
+        failed("c", "", None, ExitCode.MODEL),
+        failed("d", "", None, ExitCode.DATA),
+    ]
+    assert worst_exit_code(findings) is ExitCode.MODEL
+    assert worst_exit_code(findings[:2]) is ExitCode.OK

@@ -1,0 +1,127 @@
+"""Is Redis a cache that the worker can lean on? Its absence or failure never changes an output, only the speed."""
+
+import time
+from dataclasses import dataclass
+
+import redis
+
+from worker.doctor.finding import Finding, failed, ok, skipped, warning
+from worker.errors import ExitCode
+from worker.settings import Settings
+
+LOOK_TIMEOUT_S = 2.0
+MOST_SKEW_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class CacheFacts:
+    """What one Redis said of itself."""
+
+    version: str
+    policy: str
+    max_memory_bytes: int
+    used_memory_bytes: int
+    persistent: bool
+    answer_ms: float
+    clock_ahead_s: float
+    """Its clock less this machine's."""
+
+
+def gather(url: str) -> CacheFacts:
+    """Ask one Redis. Blocks for at most a few seconds. Raises ``redis.RedisError``."""
+    with redis.Redis.from_url(
+        url, socket_timeout=LOOK_TIMEOUT_S, socket_connect_timeout=LOOK_TIMEOUT_S, retry=None
+    ) as client:
+        client.ping()
+        before, started = time.time(), time.perf_counter()
+        seconds, microseconds = client.time()
+        took_s = time.perf_counter() - started
+        server, memory, persistence = client.info("server"), client.info("memory"), client.info("persistence")
+        saves = client.config_get("save").get("save", "") if _may_read_config(client) else ""
+    return CacheFacts(
+        version=str(server.get("valkey_version") or server.get("redis_version", "?")),
+        policy=str(memory.get("maxmemory_policy", "?")),
+        max_memory_bytes=int(memory.get("maxmemory", 0)),
+        used_memory_bytes=int(memory.get("used_memory", 0)),
+        persistent=bool(persistence.get("aof_enabled")) or bool(saves),
+        answer_ms=took_s * 1000,
+        clock_ahead_s=seconds + microseconds / 1e6 - (before + took_s / 2),
+    )
+
+
+def judge(facts: CacheFacts, budget_ms: float) -> list[Finding]:
+    """Policy, memory, persistence, speed and clock."""
+    findings = []
+    if not facts.policy.startswith("allkeys-"):
+        findings.append(
+            warning(
+                "redis",
+                f"maxmemory-policy is {facts.policy}: when memory is full it refuses writes",
+                "CONFIG SET maxmemory-policy allkeys-lru",
+            )
+        )
+    if facts.max_memory_bytes == 0:
+        findings.append(
+            warning(
+                "redis", "maxmemory is not set: it grows until the host ends it", "CONFIG SET maxmemory 1gb"
+            )
+        )
+    if facts.persistent:
+        findings.append(
+            warning(
+                "redis",
+                "it writes to disk, which a cache does not need and which adds pauses",
+                'CONFIG SET save "" and CONFIG SET appendonly no',
+            )
+        )
+    if facts.answer_ms > budget_ms / 2:
+        findings.append(
+            warning(
+                "redis",
+                f"one answer took {facts.answer_ms:.0f} ms of the {budget_ms:.0f} ms a micro-batch may spend on it",
+                "move it closer, or raise redis.budget_ms",
+            )
+        )
+    if abs(facts.clock_ahead_s) > MOST_SKEW_S:
+        findings.append(_skew(facts.clock_ahead_s))
+    size = f"{facts.used_memory_bytes / 1e6:.0f} of {facts.max_memory_bytes / 1e6:.0f} MB"
+    return findings or [ok("redis", f"{facts.version}, {facts.policy}, {size}, {facts.answer_ms:.1f} ms")]
+
+
+def check(settings: Settings) -> list[Finding]:
+    """Gather and judge, when a Redis is set."""
+    if settings.redis.url is None:
+        return [skipped("redis", "redis.url is not set: only the in-process cache is used")]
+    try:
+        facts = gather(settings.redis.url.get_secret_value())
+    except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+        return [
+            failed(
+                "redis", f"refused: {error}", "check user and password in redis.url", ExitCode.AUTHENTICATION
+            )
+        ]
+    except redis.RedisError as error:
+        return [
+            warning(
+                "redis",
+                f"does not answer: {error}",
+                "the worker runs without it, more slowly; check redis.url, or leave it unset",
+            )
+        ]
+    return judge(facts, settings.redis.budget_ms)
+
+
+def _skew(ahead_s: float) -> Finding:
+    return warning(
+        "clock",
+        f"Redis's clock is {abs(ahead_s):.1f} s {'ahead of' if ahead_s > 0 else 'behind'} this machine's",
+        "run a time service (chrony, ntpd) on both: latency and freshness are measured by these clocks",
+    )
+
+
+def _may_read_config(client: redis.Redis) -> bool:
+    try:
+        client.config_get("maxmemory")
+    except redis.ResponseError:  # renamed or forbidden, as managed services do
+        return False
+    return True
