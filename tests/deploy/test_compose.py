@@ -1,0 +1,76 @@
+"""The compose file obeys the specification, opens nothing to the network, and configures Kafka as the local stack does."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from compose_spec import PyCompose
+
+from worker.cli.commands import BUILT_IN
+from worker.settings import load
+
+PROJECT = Path(__file__).resolve().parents[2]
+STACK: dict[str, Any] = yaml.safe_load((PROJECT / "docker-compose.yml").read_text("utf-8"))
+SERVICES: dict[str, dict[str, Any]] = STACK["services"]
+ONE_SHOT = {"topics", "feed"}
+
+
+def test_the_file_obeys_the_compose_specification() -> None:
+    compose = PyCompose.from_yaml(yaml.safe_dump(STACK))  # YAML merges resolved, as Compose does first
+    compose.validate()
+
+    assert set(compose.service_names()) == {"kafka", "cache", "topics", "worker", "feed", "prometheus"}
+
+
+def test_the_check_against_the_specification_can_fail() -> None:
+    broken = {"services": {"worker": {"image": "x", "depnds_on": ["kafka"]}}}
+    with pytest.raises(ValueError, match="depnds_on"):
+        PyCompose.from_yaml(yaml.safe_dump(broken))
+
+
+def test_every_port_is_open_on_loopback_only() -> None:
+    for name, service in SERVICES.items():
+        for port in service.get("ports", []):
+            address = port["host_ip"] if isinstance(port, dict) else port.rpartition(":")[0]
+            assert address.startswith("127.0.0.1"), f"{name}: {port}"
+
+
+def test_every_lasting_service_has_a_health_check_and_dependents_wait_for_it() -> None:
+    for name, service in SERVICES.items():
+        assert ("healthcheck" in service) == (name not in ONE_SHOT), name
+        for other, how in service.get("depends_on", {}).items():
+            expected = "service_completed_successfully" if other in ONE_SHOT else "service_healthy"
+            assert how["condition"] == expected, f"{name} on {other}"
+
+
+def test_every_image_is_named_with_a_version() -> None:
+    for name, service in SERVICES.items():
+        assert re.search(r":(v?\d|local$)", service["image"]), name
+
+
+def test_our_containers_run_commands_that_exist_without_root_or_a_writable_disk() -> None:
+    commands = {source.name for source in BUILT_IN}
+    for name in ("topics", "worker", "feed"):
+        service = SERVICES[name]
+        assert service["command"][0] in commands
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+
+
+def test_the_worker_is_given_settings_that_it_understands(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SERVICES["worker"]["environment"].items():
+        monkeypatch.setenv(name, re.sub(r"\$\{\w+:-(\w*)\}", r"\1", str(value)))
+    settings = load()
+
+    assert settings.kafka.bootstrap_servers == "kafka:19092"
+    assert settings.telemetry.host == "0.0.0.0"  # noqa: S104 - inside a container, published on loopback
+    grace_s = int(SERVICES["worker"]["stop_grace_period"].removesuffix("s"))
+    assert grace_s >= settings.limits.drain_timeout_s + 10
+
+
+def test_the_cache_evicts_and_never_writes_to_disk() -> None:
+    command = " ".join(SERVICES["cache"]["command"])
+    assert "--save  --appendonly no" in command
+    assert "--maxmemory-policy allkeys-lru" in command

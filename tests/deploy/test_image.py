@@ -1,0 +1,79 @@
+"""What can be said of the image without building it, and the wheel that goes into it."""
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+DOCKERFILE = (PROJECT / "deploy/Dockerfile").read_text("utf-8")
+FINAL_STAGE = DOCKERFILE.rpartition("\nFROM ")[2]
+
+
+def test_the_image_has_two_stages_and_the_last_has_no_root_and_installs_nothing() -> None:
+    assert len(re.findall(r"^FROM ", DOCKERFILE, re.MULTILINE)) == 2
+    assert "USER 10001:10001" in FINAL_STAGE
+    assert "pip" not in FINAL_STAGE
+    assert 'ENTRYPOINT ["tagline"]' in FINAL_STAGE
+
+
+def test_packages_come_from_the_lock_with_their_hashes() -> None:
+    assert "pip install --require-hashes --no-deps -r requirements-worker.lock" in DOCKERFILE
+
+
+def test_the_torch_range_is_that_of_the_project() -> None:
+    (torch,) = re.findall(r'^ARG TORCH="(.*)"$', DOCKERFILE, re.MULTILINE)
+    assert f'"{torch}"' in (PROJECT / "pyproject.toml").read_text("utf-8")
+
+
+def test_what_is_copied_exists_and_is_let_through_to_the_builder() -> None:
+    ignore = (PROJECT / "deploy/Dockerfile.dockerignore").read_text("utf-8").splitlines()
+    for line in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.MULTILINE):
+        for source in line.split()[:-1]:
+            assert (PROJECT / source).exists(), source
+            assert f"!{source.removeprefix('./')}" in ignore, source
+
+
+@pytest.fixture(scope="module")
+def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Names inside the wheel that is built from a clean copy of what the image gets."""
+    source, output = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(PROJECT / name, source)
+    shutil.copytree(PROJECT / "worker", source / "worker", ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "-q",
+            "--no-deps",
+            "--no-build-isolation",
+            "-w",
+            str(output),
+            str(source),
+        ],
+        check=True,
+    )
+    (wheel,) = output.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+def test_the_wheel_carries_every_file_of_the_worker(wheel_names: set[str]) -> None:
+    expected = {
+        path.relative_to(PROJECT).as_posix()
+        for path in (PROJECT / "worker").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert expected - wheel_names == set()
+
+
+def test_the_wheel_carries_the_shipped_model(wheel_names: set[str]) -> None:
+    for name in ("bundle.json", "config.json", "model.safetensors", "tokenizer.json"):
+        assert f"worker/bundles/default/{name}" in wheel_names

@@ -1,0 +1,125 @@
+"""`make setup`: done once, done again when the lock changes, and never believed when it was cut off.
+
+A stand-in takes Python's place, so these run in a second; a real set-up is what made the environment of this run.
+"""
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+STAND_IN = r"""#!/usr/bin/env bash
+echo "$*" >> "$CALLS"
+case "$*" in
+  "-c "*) exit "${TOO_OLD:-0}" ;;
+  "--version") echo "Python 3.10.0" ;;
+  "-m venv "*) mkdir -p .venv/bin; cp "$0" .venv/bin/python; printf '#!/bin/sh\necho tagline 9\n' > .venv/bin/tagline
+               chmod +x .venv/bin/tagline ;;
+esac
+if [[ -n "${FAIL_AT:-}" && "$*" == *"$FAIL_AT"* ]]; then exit 1; fi
+"""
+
+
+class Project:
+    """A copy of the Makefile beside a stand-in for Python that records how it was called."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+            shutil.copy(PROJECT / name, folder)
+        self.python = folder / "python"
+        self.python.write_text(STAND_IN)
+        self.python.chmod(0o755)
+        self.calls_file = folder / "calls"
+
+    def make(self, target: str = "setup", **environment: str) -> subprocess.CompletedProcess[str]:
+        self.calls_file.write_text("")
+        return subprocess.run(
+            ["make", target],
+            cwd=self.folder,
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHON": str(self.python),
+                "CALLS": str(self.calls_file),
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def installs(self) -> list[str]:
+        return [line for line in self.calls_file.read_text().splitlines() if " install " in line]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def test_a_fresh_set_up_installs_the_lock_then_torch_then_tagline(project: Project) -> None:
+    result = project.make()
+
+    assert result.returncode == 0, result.stderr
+    lock, torch, tagline = project.installs()
+    assert "--require-hashes --no-deps -r requirements.lock" in lock
+    assert "torch>=2.10" in torch
+    assert "--no-deps --no-build-isolation --editable ." in tagline
+    assert result.stdout.splitlines()[-1].startswith("==> ready: tagline 9")
+
+
+def test_a_second_set_up_does_nothing_and_says_nothing(project: Project) -> None:
+    project.make()
+    result = project.make()
+
+    assert (result.returncode, result.stdout, project.installs()) == (0, "", [])
+
+
+@pytest.mark.parametrize("file", ["requirements.lock", "pyproject.toml"])
+def test_a_changed_lock_or_project_file_is_installed_again(project: Project, file: str) -> None:
+    project.make()
+    later = time.time() + 5
+    os.utime(project.folder / file, (later, later))
+    result = project.make()
+
+    assert result.returncode == 0
+    assert len(project.installs()) == 3
+    assert "making" not in result.stdout, "the environment itself stays"
+
+
+@pytest.mark.parametrize("step", ["requirements.lock", "torch>=", "--editable"])
+def test_a_set_up_that_failed_is_started_over(project: Project, step: str) -> None:
+    assert project.make(FAIL_AT=step).returncode != 0
+    assert not (project.folder / ".venv/.ready").exists()
+
+    result = project.make()
+    assert result.returncode == 0
+    assert "starting over" in result.stdout
+    assert len(project.installs()) == 3
+
+
+def test_a_set_up_that_was_cut_off_while_making_the_environment_is_started_over(project: Project) -> None:
+    assert project.make(FAIL_AT="-m venv").returncode != 0
+    assert "starting over" in project.make().stdout
+
+
+def test_a_python_that_is_too_old_is_said_plainly(project: Project) -> None:
+    result = project.make(TOO_OLD="1")
+
+    assert result.returncode != 0
+    assert "error: tagline needs Python 3.11 or newer" in result.stderr
+    assert "Python 3.10.0" in result.stderr
+    assert "hint: PYTHON=" in result.stderr
+    assert not (project.folder / ".venv").exists()
+
+
+def test_plain_make_lists_the_targets_and_installs_nothing(project: Project) -> None:
+    result = project.make("help")
+
+    for target in ("setup", "demo", "test", "lint", "bench", "lock", "docs", "clean"):
+        assert f"  make {target} " in result.stdout
+    assert project.installs() == []
