@@ -1,0 +1,1 @@
+"""From labelled titles and reviews to a bundle that the worker serves."""

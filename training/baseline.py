@@ -1,0 +1,47 @@
+"""What anything must beat: the majority class, and logistic regression on TF-IDF character n-grams."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from training.data import Row
+
+CHARACTER_NGRAMS = (1, 4)
+MAX_FEATURES = 300_000
+
+
+def majority_accuracy(labels: Sequence[str]) -> float:
+    """Share of the most frequent label."""
+    return Counter(labels).most_common(1)[0][1] / len(labels) if labels else 0.0
+
+
+@dataclass(frozen=True)
+class LinearBaseline:
+    """A fitted TF-IDF + logistic regression pipeline."""
+
+    pipeline: Any
+
+    @classmethod
+    def fit(cls, rows: Sequence[Row]) -> "LinearBaseline":
+        """Fit on labelled rows. Minutes for 100,000 reviews."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+
+        pipeline = make_pipeline(
+            TfidfVectorizer(
+                analyzer="char",
+                ngram_range=CHARACTER_NGRAMS,
+                sublinear_tf=True,
+                min_df=2,
+                max_features=MAX_FEATURES,
+            ),
+            LogisticRegression(C=4.0, max_iter=300),
+        )
+        pipeline.fit([row.text for row in rows], [row.label for row in rows])
+        return cls(pipeline)
+
+    def accuracy(self, rows: Sequence[Row]) -> float:
+        """Accuracy on labelled rows."""
+        return float(self.pipeline.score([row.text for row in rows], [row.label for row in rows]))

@@ -1,0 +1,113 @@
+"""From rows to batches of nearly equal lengths: as many texts as fit a budget of tokens, hardly any padding.
+
+The order of the batches is a function of (seed, epoch) alone, so that a resumed run sees what an uninterrupted one sees.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Tokenizer
+
+from training.data import Row
+from training.model import Columns
+from worker.classify.normalise import normalise
+
+POOL_BATCHES = 32
+"""Texts are sorted by length within pools of about this many batches: enough to make padding rare, small enough that
+every pool still mixes all sets."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One encoded row: token ids with the special pieces, and what the model shall answer.
+
+    ``target`` has one probability a label of the row's kind; None where nobody knows (unlabelled text).
+    """
+
+    ids: list[int]
+    kind: str
+    target: tuple[float, ...] | None
+    index: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """``input_ids``, ``attention_mask`` [texts, tokens]; ``target``, ``allowed`` [texts, columns]; ``index`` [texts].
+
+    ``allowed`` is true in the columns of the text's kind. ``target`` sums to 1 within them, or to 0 for unlabelled texts.
+    ``index`` is the position of the example in the data set.
+    """
+
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    target: torch.Tensor
+    allowed: torch.Tensor
+    index: torch.Tensor
+
+
+def head_and_tail(ids: list[int], max_tokens: int) -> list[int]:
+    """At most ``max_tokens`` ids: the first half with the leading special piece, the last half with the closing one."""
+    if len(ids) <= max_tokens:
+        return ids
+    tail = max_tokens // 2
+    return ids[: max_tokens - tail] + ids[len(ids) - tail :]
+
+
+def encode(rows: Sequence[Row], tokenizer: Tokenizer, columns: Columns, *, max_tokens: int) -> list[Example]:
+    """Normalise and encode rows as the worker does. Hard labels become one-hot targets."""
+    encodings = tokenizer.encode_batch([normalise(row.text).text for row in rows])
+    examples = []
+    for index, (row, encoding) in enumerate(zip(rows, encodings, strict=True)):
+        target = None
+        labels = columns.labels[row.kind]
+        if row.label is not None:
+            target = tuple(float(label == row.label) for label in labels)
+        examples.append(Example(head_and_tail(encoding.ids, max_tokens), row.kind, target, index))
+    return examples
+
+
+def plan(lengths: Sequence[int], *, tokens: int, seed: int, epoch: int) -> list[list[int]]:
+    """Batches of indices whose padded size stays within ``tokens``, in random order, similar lengths together."""
+    shuffler = random.Random(f"{seed}/{epoch}")
+    order = list(range(len(lengths)))
+    shuffler.shuffle(order)
+    mean = max(1.0, sum(lengths) / max(1, len(lengths)))
+    pool = max(1, int(POOL_BATCHES * tokens / mean))
+    batches: list[list[int]] = []
+    for start in range(0, len(order), pool):
+        batches.extend(
+            pack_sorted(sorted(order[start : start + pool], key=lambda i: lengths[i]), lengths, tokens)
+        )
+    shuffler.shuffle(batches)
+    return batches
+
+
+def pack_sorted(order: Sequence[int], lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
+    """Cut indices that are sorted by length into batches of at most ``tokens`` padded tokens (one text at least)."""
+    batch: list[int] = []
+    for index in order:
+        if batch and (len(batch) + 1) * max(lengths[index], lengths[batch[-1]]) > tokens:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def collate(examples: Sequence[Example], columns: Columns, *, pad_id: int) -> Batch:
+    """Examples as tensors, padded to the longest."""
+    width = max(len(example.ids) for example in examples)
+    input_ids = torch.full((len(examples), width), pad_id, dtype=torch.long)
+    mask = torch.zeros((len(examples), width), dtype=torch.long)
+    target = torch.zeros((len(examples), columns.width))
+    allowed = torch.zeros((len(examples), columns.width), dtype=torch.bool)
+    for position, example in enumerate(examples):
+        input_ids[position, : len(example.ids)] = torch.tensor(example.ids)
+        mask[position, : len(example.ids)] = 1
+        own = columns.of(example.kind)
+        allowed[position, own] = True
+        if example.target is not None:
+            target[position, own] = torch.tensor(example.target)
+    return Batch(input_ids, mask, target, allowed, torch.tensor([example.index for example in examples]))

@@ -1,0 +1,199 @@
+"""From a trained model's folder to a bundle that the worker serves."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from transformers import BertConfig, BertForSequenceClassification
+
+from training import model as models
+from training.batches import encode
+from training.calibrate import with_neutral
+from training.canaries import CANARIES
+from training.card import render_card
+from training.data import Row, file_digest
+from training.finetune import pad_id_of
+from training.metrics import Floats
+from training.model import Columns
+from training.predict import logits_for, probabilities_of
+from training.quantise import dequantise_state, half_state, quantise_state
+from training.runs import write_json
+from worker.classify.normalise import NORMALISER_VERSION
+from worker.errors import ModelError
+
+Storage = Literal["int8", "float16"]
+LABELS = ("negative", "neutral", "positive")
+WEIGHTS, CONFIG, TOKENIZER, MANIFEST, CARD = (
+    "model.safetensors",
+    "config.json",
+    "tokenizer.json",
+    "bundle.json",
+    "README.md",
+)
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """What a bundle says of itself."""
+
+    name: str
+    version: str
+    max_tokens: int
+    storage: Storage = "int8"
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+    neutral_share: float = 0.5
+    licence: str = "Apache-2.0"
+    canaries: Sequence[tuple[str, str, str]] = CANARIES
+
+
+@dataclass(frozen=True)
+class LoadedBundle:
+    """A bundle read back for evaluation: the model as it will be served, in float32."""
+
+    model: BertForSequenceClassification
+    tokenizer: Tokenizer
+    columns: Columns
+    manifest: dict[str, Any]
+
+
+def export_bundle(
+    trained: Path,
+    out: Path,
+    config: ExportConfig,
+    *,
+    evaluation: Mapping[str, Any] | None = None,
+    origin: str = "",
+    created_at: datetime | None = None,
+) -> dict[str, Any]:
+    """Write the bundle and return its manifest. The canaries' answers come from the stored (quantised) weights.
+
+    :raises ModelError: a canary of a kind that the model knows does not get its expected label.
+    """
+    model, tokenizer, columns = models.load(trained)
+    out.mkdir(parents=True, exist_ok=True)
+    state = {name: value for name, value in model.state_dict().items() if not name.endswith("position_ids")}
+    stored = quantise_state(state) if config.storage == "int8" else half_state(state)
+    save_file(stored, str(out / WEIGHTS), metadata={"format": "pt"})
+    _write_config(model, out / CONFIG)
+    tokenizer.save(str(out / TOKENIZER), pretty=False)
+    model.load_state_dict(dequantise_state(stored), strict=False)
+    kinds = {kind: _kind_entry(kind, columns, config) for kind in columns.labels}
+    known = [canary for canary in config.canaries if canary[0] in columns.labels]
+    rows = [Row(text, None, kind) for kind, text, _ in known]
+    answers = three_label_probabilities(model, tokenizer, columns, rows, kinds, max_tokens=config.max_tokens)
+    canaries = []
+    for (kind, text, expected), answer in zip(known, answers, strict=True):
+        label = label_of(answer)
+        if label != expected:
+            raise ModelError(
+                f"canary {text!r} ({kind}) is {label}, not {expected}",
+                hint="train longer, or look at the data",
+            )
+        canaries.append(
+            {
+                "kind": kind,
+                "text": text,
+                "label": label,
+                "probabilities": [round(float(p), 6) for p in answer],
+            }
+        )
+    manifest: dict[str, Any] = {
+        "format": 1,
+        "name": config.name,
+        "version": config.version,
+        "created_at": (created_at or datetime.now(UTC)).isoformat(timespec="seconds"),
+        "normaliser": NORMALISER_VERSION,
+        "max_tokens": config.max_tokens,
+        "truncation": "head_tail",
+        "pooling": "cls_pooler",
+        "kinds": kinds,
+        "canaries": canaries,
+        "evaluation": dict(evaluation or {}),
+        "card": CARD,
+        "licence": config.licence,
+        "files": {name: file_digest(out / name) for name in (CONFIG, WEIGHTS, TOKENIZER)},
+    }
+    write_json(out / MANIFEST, manifest)
+    size = sum((out / name).stat().st_size for name in (CONFIG, WEIGHTS, TOKENIZER, MANIFEST))
+    (out / CARD).write_text(
+        render_card(manifest, size, int(model.config.num_hidden_layers), origin), encoding="utf-8"
+    )
+    return manifest
+
+
+def _kind_entry(kind: str, columns: Columns, config: ExportConfig) -> dict[str, Any]:
+    labels = columns.labels[kind]
+    entry: dict[str, Any] = {
+        "labels": list(labels),
+        "columns": columns.of(kind),
+        "activation": "softmax",
+        "temperature": config.temperatures.get(kind, 1.0),
+    }
+    if "neutral" not in labels:
+        entry["neutral_share"] = config.neutral_share
+    return entry
+
+
+def _write_config(model: BertForSequenceClassification, path: Path) -> None:
+    """The plain transformers configuration, without what only training needs."""
+    config = BertConfig.from_dict(model.config.to_dict())
+    config.architectures = ["BertForSequenceClassification"]
+    config.to_json_file(str(path), use_diff=True)
+
+
+def three_label_probabilities(
+    model: BertForSequenceClassification,
+    tokenizer: Tokenizer,
+    columns: Columns,
+    rows: Sequence[Row],
+    kinds: Mapping[str, Mapping[str, Any]],
+    *,
+    max_tokens: int,
+) -> Floats:
+    """[rows, 3]: negative, neutral, positive of every row by the bundle's rules."""
+    examples = encode(rows, tokenizer, columns, max_tokens=max_tokens)
+    logits = logits_for(model, examples, columns, pad_id=pad_id_of(tokenizer))
+    result = np.zeros((len(rows), 3))
+    for index, row in enumerate(rows):
+        entry = kinds[row.kind]
+        own = probabilities_of(logits[index : index + 1], entry["columns"], entry["temperature"])
+        if len(entry["labels"]) == 2:
+            result[index] = with_neutral(own[:, 1], entry["neutral_share"])[0]
+        else:
+            result[index] = own[0][[entry["labels"].index(label) for label in LABELS]]
+    return result
+
+
+def label_of(three: Floats) -> str:
+    """The likeliest of the three; ties go to neutral, then to positive."""
+    order = (1, 2, 0)
+    return LABELS[max(order, key=lambda index: (float(three[index]), -order.index(index)))]
+
+
+def load_bundle(folder: Path) -> LoadedBundle:
+    """Read a bundle for evaluation.
+
+    :raises ModelError: a file of the bundle is missing or is not the one that the manifest names.
+    """
+    from training.runs import read_json
+
+    if not (folder / MANIFEST).is_file():
+        raise ModelError(f"{folder} holds no bundle.json")
+    manifest = read_json(folder / MANIFEST)
+    for name, digest in manifest["files"].items():
+        if not (folder / name).is_file() or file_digest(folder / name) != digest:
+            raise ModelError(f"{name} of the bundle is missing or changed")
+    config = BertConfig.from_json_file(str(folder / CONFIG))
+    model = BertForSequenceClassification(config)
+    missing, unexpected = model.load_state_dict(
+        dequantise_state(load_file(str(folder / WEIGHTS))), strict=False
+    )
+    if unexpected or [name for name in missing if not name.endswith("position_ids")]:
+        raise ModelError(f"the weights do not fit the configuration: {missing or unexpected}")
+    columns = Columns({kind: tuple(entry["labels"]) for kind, entry in manifest["kinds"].items()})
+    return LoadedBundle(model.train(False), models.load_tokenizer(folder), columns, manifest)

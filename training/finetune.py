@@ -1,0 +1,147 @@
+"""Fine-tuning: labelled rows and a base checkpoint in, a trained model's folder out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+from transformers import BertForSequenceClassification
+
+from training import model as models
+from training.batches import Example, encode
+from training.data import Row, labels_by_kind
+from training.freezing import Freezing, freeze
+from training.metrics import score
+from training.model import Columns
+from training.objective import Objective, cross_entropy
+from training.predict import gold_of, logits_for, probabilities_of
+from training.runs import write_json, write_run
+from training.trainer import State, TrainConfig, Trainer, Validation, fastest_precision
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """What to build and how to train it."""
+
+    train: TrainConfig = TrainConfig()
+    max_tokens: int = 256
+    layers: tuple[int, ...] | None = None
+    """Encoder layers to keep; None keeps all."""
+    dropout: float = 0.0
+    label_smoothing: float = 0.0
+    freezing: Freezing = "none"
+    top_layers: int = 0
+    """With ``freezing = "top"``: how many of the last layers train."""
+    metric: str = "accuracy"
+
+
+def validate_on(
+    sets: Mapping[str, Sequence[Example]], columns: Columns, *, pad_id: int, bfloat16: bool
+) -> Validation:
+    """A function that scores a model: ``accuracy`` (mean over sets) and the accuracy of every set."""
+
+    def validation(model: BertForSequenceClassification) -> dict[str, float]:
+        result: dict[str, float] = {}
+        f1: list[float] = []
+        for name, examples in sets.items():
+            kind = examples[0].kind
+            logits = logits_for(model, examples, columns, pad_id=pad_id, bfloat16=bfloat16)
+            scores = score(
+                probabilities_of(logits, columns.of(kind)), gold_of(examples), columns.labels[kind]
+            )
+            result[name], f1 = scores.accuracy, [*f1, scores.macro_f1]
+        return {"accuracy": float(np.mean(list(result.values()))), "macro_f1": float(np.mean(f1)), **result}
+
+    return validation
+
+
+def pad_id_of(tokenizer: Tokenizer) -> int:
+    """The id of the padding piece, whichever of the usual names it has."""
+    for piece in ("<pad>", "[PAD]"):
+        found = tokenizer.token_to_id(piece)
+        if found is not None:
+            return int(found)
+    return 0
+
+
+def finetune(
+    base: str,
+    train_rows: Sequence[Row],
+    validation_rows: Mapping[str, Sequence[Row]],
+    out: Path,
+    config: FinetuneConfig,
+    *,
+    objective: Objective | None = None,
+    inputs: Sequence[Path] = (),
+) -> State:
+    """Train, and leave the best model in ``out/model``. Goes on where a killed run in ``out`` stopped.
+
+    ``validation_rows`` has named sets, each of one kind. Blocks until the run is over.
+    """
+    write_run(out, stage="finetune", options={"base": Path(base), "config": config}, inputs=inputs)
+    columns = Columns(labels_by_kind(train_rows))
+    model = models.build(base, columns, layers=config.layers, dropout=config.dropout, seed=config.train.seed)
+    tokenizer = models.load_tokenizer(models.base_files(base))
+    return finetune_model(
+        model,
+        tokenizer,
+        columns,
+        train_rows,
+        validation_rows,
+        out,
+        config,
+        objective=objective or cross_entropy(config.label_smoothing),
+    )
+
+
+def finetune_model(
+    model: BertForSequenceClassification,
+    tokenizer: Tokenizer,
+    columns: Columns,
+    train_rows: Sequence[Row],
+    validation_rows: Mapping[str, Sequence[Row]],
+    out: Path,
+    config: FinetuneConfig,
+    *,
+    objective: Objective,
+) -> State:
+    """Train a model that stands already, and write before-and-after scores beside it."""
+    pad_id = pad_id_of(tokenizer)
+    examples = encode(train_rows, tokenizer, columns, max_tokens=config.max_tokens)
+    sets = {
+        name: encode(rows, tokenizer, columns, max_tokens=config.max_tokens)
+        for name, rows in validation_rows.items()
+        if rows
+    }
+    bfloat16 = (config.train.precision == "auto" and fastest_precision() == "bfloat16") or (
+        config.train.precision == "bfloat16"
+    )
+    validation = validate_on(sets, columns, pad_id=pad_id, bfloat16=bfloat16) if sets else None
+    hooks = freeze(model, config.freezing, config.top_layers)
+    trainer = Trainer(
+        model,
+        columns,
+        examples,
+        objective,
+        config.train,
+        out,
+        pad_id=pad_id,
+        validation=validation,
+        metric=config.metric,
+        after_backward=hooks,
+    )
+    report = out / "before_after.json"
+    before = validation(model) if validation and not report.is_file() else None
+    if before is not None:
+        write_json(report, {"before": before})
+    state = trainer.run()
+    if trainer.rank == 0:
+        models.save(model, tokenizer, columns, out / "model")
+        if validation:
+            from training.runs import read_json
+
+            write_json(
+                report, {**read_json(report), "after": validation(model), "best_step": state.best_step}
+            )
+    return state

@@ -1,0 +1,36 @@
+"""Which parameters train: all, the head only, the top layers, or more and more of them from the top."""
+
+from typing import Literal
+
+from transformers import BertForSequenceClassification
+
+from training.optim import depth_of
+from training.trainer import Hook, StepContext
+from worker.errors import UsageError
+
+Freezing = Literal["none", "head", "top", "gradual"]
+
+GRADUAL_STEPS = 100
+"""With gradual thawing, one more layer trains after each this many steps."""
+
+
+def freeze(model: BertForSequenceClassification, how: Freezing, top_layers: int = 0) -> list[Hook]:
+    """Freeze parameters in place. Returns what the trainer must do after each backward (thawing step by step)."""
+    if how == "none":
+        return []
+    layers = int(model.config.num_hidden_layers)
+    if how == "top" and not 1 <= top_layers <= layers:
+        raise UsageError(f"--top-layers must be within 1..{layers}")
+    if how == "gradual":
+        # Gradients of layers that are still frozen are dropped, so that the optimiser never sees them.
+        def thaw(context: StepContext) -> None:
+            deepest = context.step // GRADUAL_STEPS
+            for name, parameter in context.model.named_parameters():
+                if depth_of(name, layers) > deepest:
+                    parameter.grad = None
+
+        return [thaw]
+    deepest = 0 if how == "head" else top_layers
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = depth_of(name, layers) <= deepest
+    return []

@@ -1,0 +1,193 @@
+"""Encoders to train: from a folder or a hub name, with the columns of every kind, fewer layers, a smaller vocabulary."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoConfig, BertConfig, BertForSequenceClassification, BertModel
+
+from worker.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which logit columns answer for which kind: kind -> labels, columns in that order."""
+
+    labels: dict[str, tuple[str, ...]]
+
+    @property
+    def width(self) -> int:
+        """Number of logit columns."""
+        return sum(len(labels) for labels in self.labels.values())
+
+    def of(self, kind: str) -> list[int]:
+        """The columns of one kind, in the order of its labels."""
+        start = 0
+        for name, labels in self.labels.items():
+            if name == kind:
+                return list(range(start, start + len(labels)))
+            start += len(labels)
+        raise UsageError(
+            f"the model has no head for texts of kind `{kind}`", hint=f"it knows {list(self.labels)}"
+        )
+
+
+def base_files(base: str) -> Path:
+    """The folder of a checkpoint: the path itself, or the hub's snapshot of a name such as ``owner/model``."""
+    path = Path(base)
+    if path.is_dir():
+        return path
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(base, allow_patterns=["*.json", "*.safetensors"]))
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The folder's tokenizer, with neither truncation nor padding: batching does both.
+
+    :raises UsageError: the folder has no ``tokenizer.json``.
+    """
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise UsageError(f"{folder} has no tokenizer.json")
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def build(
+    base: str,
+    columns: Columns,
+    *,
+    layers: Sequence[int] | None = None,
+    dropout: float = 0.0,
+    head_dropout: float = 0.1,
+    seed: int = 0,
+) -> BertForSequenceClassification:
+    """A classifier over the encoder in ``base``, which may have had another head, or none.
+
+    ``layers`` picks encoder layers by index. Weights that the checkpoint lacks (pooler, classifier) are drawn by ``seed``.
+    Attention dropout is always 0: the fused attention of a CPU has none, and falls back to a slow path with it.
+    """
+    folder = base_files(base)
+    config = AutoConfig.from_pretrained(folder)
+    if not isinstance(config, BertConfig):
+        raise UsageError(f"{base} is a {config.model_type}, and only BERT encoders are trained here")
+    torch.manual_seed(seed)
+    config.hidden_dropout_prob = dropout
+    config.attention_probs_dropout_prob = 0.0
+    config.classifier_dropout = head_dropout
+    config.num_labels = columns.width
+    config.architectures = ["BertForSequenceClassification"]
+    model = BertForSequenceClassification.from_pretrained(
+        folder, config=config, dtype=torch.float32, ignore_mismatched_sizes=True
+    )
+    return keep_layers(model, layers) if layers is not None else model
+
+
+def keep_layers(model: BertForSequenceClassification, layers: Sequence[int]) -> BertForSequenceClassification:
+    """The same model with only these encoder layers, in this order. Changes ``model``."""
+    count = model.config.num_hidden_layers
+    if not layers or any(not 0 <= layer < count for layer in layers):
+        raise UsageError(f"layers must be within 0..{count - 1}, not {list(layers)}")
+    stack = model.bert.encoder.layer
+    model.bert.encoder.layer = torch.nn.ModuleList(stack[layer] for layer in layers)
+    model.config.num_hidden_layers = len(layers)
+    return model
+
+
+def every_nth_layers(layers: int, keep: int) -> list[int]:
+    """``keep`` indices spread evenly over ``layers``, the last layer among them: (12, 6) -> [1, 3, 5, 7, 9, 11]."""
+    if not 1 <= keep <= layers:
+        raise UsageError(f"cannot keep {keep} of {layers} layers")
+    return [round((index + 1) * layers / keep) - 1 for index in range(keep)]
+
+
+def choose_pieces(tokenizer: Tokenizer, texts: Iterable[str], size: int) -> list[int]:
+    """Piece ids to keep, ascending: special pieces, every single character that the texts use, then the most frequent.
+
+    Only Unigram tokenizers are pruned here. Characters come first, since a text stays readable to the model as long as its
+    characters are, and a rare word falls back to them.
+    """
+    spec = _unigram(tokenizer)
+    vocab: list[list[Any]] = spec["model"]["vocab"]
+    counts = [0] * len(vocab)
+    for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False):
+        for piece in encoding.ids:
+            counts[piece] += 1
+    special = [
+        index for index, (piece, _) in enumerate(vocab) if piece.startswith("<") and piece.endswith(">")
+    ]
+    single = [index for index, (piece, _) in enumerate(vocab) if len(piece.removeprefix("▁")) <= 1]
+    must = set(special) | {spec["model"]["unk_id"]}
+    # Unused characters rank after used pieces; ties go to the lower id, which is the likelier piece.
+    ranked = (
+        sorted(
+            (index for index in range(len(vocab)) if index not in must),
+            key=lambda index: (
+                -(counts[index] + (len(vocab) if index in single_set and counts[index] else 0)),
+                index,
+            ),
+        )
+        if (single_set := set(single))
+        else []
+    )
+    return sorted([*must, *ranked[: max(0, size - len(must))]])
+
+
+def prune_tokenizer(tokenizer: Tokenizer, kept: Sequence[int]) -> Tokenizer:
+    """A Unigram tokenizer with only these pieces, numbered anew in the same order."""
+    spec = _unigram(tokenizer)
+    vocab = spec["model"]["vocab"]
+    renumbered = {old: new for new, old in enumerate(kept)}
+    spec["model"]["vocab"] = [vocab[old] for old in kept]
+    spec["model"]["unk_id"] = renumbered[spec["model"]["unk_id"]]
+    for token in spec.get("added_tokens") or []:
+        token["id"] = renumbered[token["id"]]
+    post = spec.get("post_processor") or {}
+    for special in (post.get("special_tokens") or {}).values():
+        special["ids"] = [renumbered[old] for old in special["ids"]]
+    return Tokenizer.from_str(json.dumps(spec))
+
+
+def prune_embeddings(model: BertForSequenceClassification | BertModel, kept: Sequence[int]) -> None:
+    """Keep only these rows of the word embeddings. Changes ``model``."""
+    old = model.get_input_embeddings()
+    if not isinstance(old, torch.nn.Embedding):
+        raise UsageError("the encoder has no table of word embeddings")
+    table = old.weight.detach()[list(kept)].clone()
+    embedding = torch.nn.Embedding(len(kept), table.shape[1], padding_idx=None)
+    embedding.weight = torch.nn.Parameter(table)
+    model.set_input_embeddings(embedding)
+    model.config.vocab_size = len(kept)
+
+
+def _unigram(tokenizer: Tokenizer) -> dict[str, Any]:
+    spec: dict[str, Any] = json.loads(tokenizer.to_str())
+    if spec["model"].get("type") != "Unigram":
+        raise UsageError("only Unigram vocabularies (XLM-R, E5 and the like) can be pruned")
+    return spec
+
+
+def save(model: BertForSequenceClassification, tokenizer: Tokenizer, columns: Columns, folder: Path) -> None:
+    """Write a checkpoint that :func:`load` and plain transformers read: float32 weights, tokenizer, columns."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "columns.json").write_text(json.dumps(columns.labels, ensure_ascii=False))
+
+
+def load(folder: Path) -> tuple[BertForSequenceClassification, Tokenizer, Columns]:
+    """Read what :func:`save` wrote."""
+    if not (folder / "columns.json").is_file():
+        raise UsageError(
+            f"{folder} is not a trained model", hint="give the output folder of finetune or distil"
+        )
+    raw: Mapping[str, list[str]] = json.loads((folder / "columns.json").read_text())
+    model = BertForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
+    return model, load_tokenizer(folder), Columns({kind: tuple(labels) for kind, labels in raw.items()})

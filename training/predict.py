@@ -1,0 +1,46 @@
+"""Logits of a model over many texts, in length-sorted batches."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from transformers import BertForSequenceClassification
+
+from training.batches import Example, collate, pack_sorted
+from training.metrics import Floats, Ints
+from training.model import Columns
+from training.objective import logits_of
+
+TOKENS_PER_BATCH = 4096
+
+
+def logits_for(
+    model: BertForSequenceClassification,
+    examples: Sequence[Example],
+    columns: Columns,
+    *,
+    pad_id: int,
+    bfloat16: bool = False,
+) -> Floats:
+    """Logits [examples, columns] of the model in evaluation mode."""
+    model.train(False)
+    lengths = [len(example.ids) for example in examples]
+    order = sorted(range(len(examples)), key=lambda index: lengths[index])
+    result = np.zeros((len(examples), columns.width))
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        for chosen in pack_sorted(order, lengths, TOKENS_PER_BATCH):
+            batch = collate([examples[index] for index in chosen], columns, pad_id=pad_id)
+            result[chosen] = logits_of(model, batch).numpy()
+    return result
+
+
+def probabilities_of(logits: Floats, columns: Sequence[int], temperature: float = 1.0) -> Floats:
+    """Softmax within one kind's columns: [rows, labels of the kind]."""
+    scaled = logits[:, list(columns)] / temperature
+    exponent = np.exp(scaled - scaled.max(-1, keepdims=True))
+    return np.asarray(exponent / exponent.sum(-1, keepdims=True))
+
+
+def gold_of(examples: Sequence[Example]) -> Ints:
+    """Index of every example's label among its kind's labels [examples]."""
+    return np.array([int(np.argmax(example.target or (0.0,))) for example in examples], dtype=np.int64)

@@ -1,0 +1,126 @@
+"""Splits without leaks.
+
+Two texts are the same when they are equal in lower case with everything that is not a letter or a digit dropped. A text
+that stands in a test or validation split never stands in train; a text that carries two labels stands nowhere.
+"""
+
+import random
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from training.data import Row
+from worker.errors import UsageError
+
+_NON_WORD = re.compile(r"[\W_]+")
+
+
+class LeakError(UsageError):
+    """Two splits that must be apart share texts."""
+
+
+def text_key(text: str) -> str:
+    """What two copies of a text have in common, whatever their case, spacing and punctuation."""
+    return _NON_WORD.sub("", text.lower()) or text.strip()
+
+
+def deduplicate(rows: Iterable[Row]) -> tuple[list[Row], int, int]:
+    """Rows without copies and without texts that carry two labels within a kind.
+
+    Returns (rows in first-seen order, copies dropped, rows dropped because their labels disagree).
+    """
+    first: dict[tuple[str, str], Row] = {}
+    labels: dict[tuple[str, str], set[str | None]] = {}
+    total = 0
+    for row in rows:
+        total += 1
+        key = (row.kind, text_key(row.text))
+        first.setdefault(key, row)
+        labels.setdefault(key, set()).add(row.label)
+    kept = [row for key, row in first.items() if len(labels[key]) == 1]
+    conflicts = len(first) - len(kept)
+    return kept, total - len(first), conflicts
+
+
+def check_no_leak(splits: Mapping[str, Sequence[Row]]) -> None:
+    """Raise unless no text stands in two splits.
+
+    :raises LeakError: with the number of shared texts of the first pair that shares any.
+    """
+    keys = {name: {text_key(row.text) for row in rows} for name, rows in splits.items()}
+    names = list(keys)
+    for index, left in enumerate(names):
+        for right in names[index + 1 :]:
+            shared = len(keys[left] & keys[right])
+            if shared:
+                raise LeakError(
+                    f"{shared} texts stand both in `{left}` and in `{right}`",
+                    hint="run `tagline train prepare` on the files together; it drops them from train and counts them",
+                )
+
+
+def without(rows: Iterable[Row], held_out: Iterable[Row]) -> tuple[list[Row], int]:
+    """Rows whose text is in none of ``held_out``, and how many were dropped."""
+    rows = list(rows)
+    keys = {text_key(row.text) for row in held_out}
+    kept = [row for row in rows if text_key(row.text) not in keys]
+    return kept, len(rows) - len(kept)
+
+
+def take_share(rows: Sequence[Row], count: int, *, seed: int) -> tuple[list[Row], list[Row]]:
+    """Split off ``count`` rows at random, the same share of every (kind, label, category). Returns (taken, rest)."""
+    groups: dict[tuple[str, str | None, str], list[int]] = {}
+    for index, row in enumerate(rows):
+        groups.setdefault((row.kind, row.label, row.category), []).append(index)
+    shuffler = random.Random(seed)
+    share = count / max(1, len(rows))
+    taken: set[int] = set()
+    for key in sorted(groups, key=str):
+        members = groups[key]
+        shuffler.shuffle(members)
+        # Stochastic rounding: many small groups must not all round down to nothing.
+        exact = len(members) * share
+        size = int(exact) + (shuffler.random() < exact - int(exact))
+        taken.update(members[:size])
+    return (
+        [row for index, row in enumerate(rows) if index in taken],
+        [row for index, row in enumerate(rows) if index not in taken],
+    )
+
+
+@dataclass
+class Prepared:
+    """Splits and how they came about."""
+
+    splits: dict[str, list[Row]]
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def prepare(
+    rows: Sequence[Row],
+    *,
+    validation_share: float,
+    test_share: float,
+    seed: int,
+    test_rows: Sequence[Row] = (),
+    validation_rows: Sequence[Row] = (),
+) -> Prepared:
+    """Deduplicate and split. Given test or validation rows are kept as they are, and their copies leave train.
+
+    :raises LeakError: the given test and validation rows share texts.
+    """
+    check_no_leak({"validation": validation_rows, "test": test_rows})
+    labelled, copies, conflicts = deduplicate(rows)
+    labelled, dropped = without(labelled, [*test_rows, *validation_rows])
+    total = len(labelled)
+    test = list(test_rows)
+    validation = list(validation_rows)
+    if not test:
+        test, labelled = take_share(labelled, round(total * test_share), seed=seed)
+    if not validation:
+        validation, labelled = take_share(labelled, round(total * validation_share), seed=seed + 1)
+    splits = {"train": labelled, "validation": validation, "test": test}
+    check_no_leak(splits)
+    counts = {name: len(split) for name, split in splits.items()}
+    counts |= {"copies_dropped": copies, "label_conflicts_dropped": conflicts, "dropped_as_held_out": dropped}
+    return Prepared(splits, counts)

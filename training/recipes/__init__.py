@@ -1,0 +1,1 @@
+"""Recipes: which data and which stages make a certain model."""

@@ -1,0 +1,75 @@
+"""The folder of a run: what was asked, from which data, on which machine, and what came out."""
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from training.data import file_digest
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: dataclasses as objects, paths by their last name (folders of a machine tell nobody)."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Path):
+        return value.name
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def machine() -> dict[str, Any]:
+    """What decides speed and the last digits: processor, threads, library versions."""
+    cpu = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in _lines(Path("/proc/cpuinfo"))
+            if line.startswith("model name")
+        ),
+        platform.processor(),
+    )
+    return {
+        "cpu": cpu,
+        "threads": torch.get_num_threads(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
+def write_run(folder: Path, *, stage: str, options: Mapping[str, Any], inputs: Sequence[Path] = ()) -> None:
+    """Write ``run.json``: the stage, its whole configuration, digests of its input files, the machine."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(
+        folder / "run.json",
+        {
+            "stage": stage,
+            "options": plain(options),
+            "inputs": {path.name: file_digest(path) for path in inputs if path.is_file()},
+            "machine": machine(),
+        },
+    )
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value readably, with a line feed at the end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []

@@ -1,0 +1,1 @@
+"""Tones of product titles, by documented rules."""
