@@ -5,12 +5,14 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
-from worker.doctor import cache, kafka, timing, versions
+from worker.contracts.topics import TOPICS, dead_letter_topic
+from worker.doctor import cache, kafka, timing, topics, versions
 from worker.doctor.cache import CacheFacts
 from worker.doctor.finding import Level, failed, ok, warning, worst_exit_code
 from worker.doctor.kafka import ClusterFacts, GroupFacts
 from worker.errors import ExitCode
 from worker.settings import KafkaSettings, LimitSettings, RedisSettings, Settings
+from worker.stream.admin import TopicFacts
 
 GOOD_VERSIONS = {
     "python": "3.11.7",
@@ -95,7 +97,7 @@ def test_no_redis_is_skipped_and_a_dead_one_is_a_warning() -> None:
 
 
 @pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
-def test_the_default_times_and_sizes_fit_together(delivery: str) -> None:
+def test_the_default_times_fit_together(delivery: str) -> None:
     settings = Settings(delivery=delivery, kafka=KafkaSettings(transactional_id="tagline-0"))
     assert levels(timing.judge(settings, GOOD_CLUSTER.config)) == {Level.OK}
     assert levels(timing.judge(settings, {})) == {Level.OK}
@@ -114,11 +116,9 @@ def test_the_default_times_and_sizes_fit_together(delivery: str) -> None:
             {},
             "transaction.max.timeout.ms",
         ),
-        (Settings(kafka=KafkaSettings(message_max_bytes=1_000_000)), {}, "dead-lettered"),
-        (Settings(), {"message.max.bytes": "8000000"}, "dead-lettered"),
     ],
 )
-def test_times_and_sizes_that_contradict_each_other_fail(settings: Settings, broker: dict, word: str) -> None:
+def test_times_that_contradict_each_other_fail(settings: Settings, broker: dict, word: str) -> None:
     (finding,) = timing.judge(settings, {**GOOD_CLUSTER.config, **broker})
 
     assert finding.level is Level.FAILED
@@ -169,6 +169,66 @@ def test_a_group_that_never_committed_lags_by_all_there_is() -> None:
     )
     assert finding.level is Level.OK
     assert "lag 400" in finding.detail
+
+
+def as_declared(replication: int = 3, in_sync: str = "2") -> dict[str, TopicFacts]:
+    return {
+        one.name: TopicFacts(
+            one.name, one.partitions, replication, one.config() | {"min.insync.replicas": in_sync}
+        )
+        for one in TOPICS
+    }
+
+
+def with_config(name: str, **config: str) -> dict[str, TopicFacts]:
+    found = as_declared()
+    changed = dict(found[name].config) | {key.replace("_", "."): value for key, value in config.items()}
+    return found | {name: replace(found[name], config=changed)}
+
+
+def judge_topics(found: dict[str, TopicFacts], brokers: int = 3, message_max_bytes: int = 4_000_000) -> list:
+    return topics.judge(found, brokers, message_max_bytes)
+
+
+def test_topics_as_declared_are_fine_on_three_brokers_and_on_one() -> None:
+    assert levels(judge_topics(as_declared())) == {Level.OK}
+    assert levels(judge_topics(as_declared(replication=1, in_sync="1"), brokers=1)) == {Level.OK}
+
+
+def test_a_missing_topic_fails_and_names_the_command_that_makes_it() -> None:
+    found = as_declared()
+    del found["reviews.tagged.v1"]
+    (finding,) = judge_topics(found)
+
+    assert (finding.level, finding.exit_code) == (Level.FAILED, ExitCode.DATA)
+    assert "reviews.tagged.v1" in finding.detail
+    assert "tagline topics create" in (finding.hint or "")
+
+
+def test_a_compacted_topic_that_is_not_compacted_fails_but_another_retention_is_a_warning() -> None:
+    assert levels(judge_topics(with_config("listings.tagged.v1", cleanup_policy="delete"))) == {Level.FAILED}
+    assert levels(judge_topics(with_config("reviews.tagged.v1", retention_ms="1"))) == {Level.WARNING}
+
+
+@pytest.mark.parametrize(
+    ("replication", "in_sync", "word"), [(2, "1", "fewer than 3"), (3, "1", "min.insync"), (3, "3", "stops")]
+)
+def test_replication_that_does_not_survive_a_broker_is_a_warning(
+    replication: int, in_sync: str, word: str
+) -> None:
+    findings = judge_topics(as_declared(replication, in_sync))
+    assert levels(findings) == {Level.WARNING}
+    assert word in findings[0].detail
+
+
+def test_a_record_too_large_for_its_dead_letter_fails() -> None:
+    letters = dead_letter_topic("listings.created.v1")
+    grown = with_config("listings.created.v1", max_message_bytes="8000000")
+    findings = judge_topics(grown)
+
+    assert levels(findings) == {Level.FAILED}
+    assert any(letters in finding.detail for finding in findings)
+    assert any("kafka.message_max_bytes" in finding.detail for finding in findings)
 
 
 def test_the_first_failure_decides_the_exit_code_and_warnings_never_do() -> None:

@@ -1,4 +1,4 @@
-"""Do the time-outs and sizes fit together? Pure arithmetic on the settings and on what the cluster allows."""
+"""Do the time-outs fit together? Pure arithmetic on the settings and on what the cluster allows."""
 
 from collections.abc import Mapping
 
@@ -8,8 +8,6 @@ from worker.settings import Settings
 
 CLOSE_S = 5.0
 """What closing the clients may take after a drain."""
-DEAD_LETTER_EXTRA_BYTES = 64_000
-"""Room for what a dead letter adds to its original: its headers."""
 
 
 def judge(settings: Settings, broker: Mapping[str, str]) -> list[Finding]:
@@ -81,25 +79,6 @@ def _transaction_times(settings: Settings, broker: Mapping[str, str]) -> list[Fi
             )
         )
     return findings
-
-
-def _sizes(settings: Settings, broker: Mapping[str, str]) -> list[Finding]:
-    """A record at the limit of the inputs must fit into a dead letter."""
-    largest = settings.limits.record_bytes
-    if "message.max.bytes" in broker:
-        largest = max(largest, int(broker["message.max.bytes"]))
-    needed = largest + DEAD_LETTER_EXTRA_BYTES
-    if settings.kafka.message_max_bytes < needed:
-        return [
-            failed(
-                "sizes",
-                f"kafka.message_max_bytes {settings.kafka.message_max_bytes:,} is below {needed:,}: the largest record the "
-                "broker takes could not be dead-lettered, and would block its partition",
-                f"set kafka.message_max_bytes to {needed} or more",
-                ExitCode.USAGE,
-            )
-        ]
-    return []
 
 
 def _seconds(broker: Mapping[str, str], name: str) -> float | None:
