@@ -15,7 +15,6 @@ def judge(settings: Settings, broker: Mapping[str, str]) -> list[Finding]:
     findings = [
         *_group_times(settings, broker),
         *_transaction_times(settings, broker),
-        *_sizes(settings, broker),
     ]
     kafka = settings.kafka
     summary = (
