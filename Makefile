@@ -38,6 +38,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(PIP) install --quiet --require-hashes --no-deps -r requirements.lock
 	@echo "==> [3/4] installing $(TORCH), the wheel that your package index has for this machine"
 	@$(PIP) install --progress-bar off "$(TORCH)" | sed -nE 's/^ *((Downloading|Installing) .*)/    \1/p'
+	@$(BIN)/python -c 'import torch' # a download that failed, or a wheel that does not run here, ends it now
 	@echo "==> [4/4] installing tagline itself, editable"
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@rm -f $(UNFINISHED); touch $(READY)
