@@ -166,7 +166,9 @@ BROKEN: dict[str, Any] = {
     ),
     "long-id": lambda n: _with(n, review_id=f"R{n}" + "9" * 100_000),
     "registry-framing": lambda n: b"\x00\x00\x00\x00\x07" + _with(n),
-    "huge": lambda n: _with(n, body=f"{MARKER} " * 73_000),  # more than a worker parses, less than the topic refuses
+    "huge": lambda n: _with(
+        n, body=f"{MARKER} " * 73_000
+    ),  # more than a worker parses, less than the topic refuses
 }
 """Values that can never be tagged, by kind: each goes to the dead letters with its own bytes."""
 
