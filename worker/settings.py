@@ -6,17 +6,13 @@ error. Each description says how to choose the value; the reference page is gene
 """
 
 import os
-import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from worker.errors import UsageError
-
-PREFIX = "TAGLINE_"
-NOT_SETTINGS = frozenset({"TAGLINE_CONFIG", "TAGLINE_LOCAL_DIR", "TAGLINE_CACHE_DIR"})
-"""Variables under our prefix that name places on this machine and are read before any setting is."""
+from worker.settings_sources import fields_of, gather, nested, readable
 
 
 class _Group(BaseModel):
@@ -30,7 +26,9 @@ class KafkaSettings(_Group):
         "localhost:9092", min_length=1, description="Brokers to start from, `host:port`, comma-separated."
     )
     group_id: str = Field(
-        "tagline", min_length=1, description="Consumer group. All replicas share it; a second group tags everything again."
+        "tagline",
+        min_length=1,
+        description="Consumer group. All replicas share it; a second group tags everything again.",
     )
     group_protocol: Literal["classic", "consumer"] = Field(
         "classic",
@@ -43,27 +41,38 @@ class KafkaSettings(_Group):
         "error, because skipping records silently is a loss.",
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT"] = Field(
-        "PLAINTEXT", description="`SASL_SSL` or `SSL` outside a laptop. `SASL_PLAINTEXT` also needs `allow_insecure`."
+        "PLAINTEXT",
+        description="`SASL_SSL` or `SSL` outside a laptop. `SASL_PLAINTEXT` also needs `allow_insecure`.",
     )
     sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
         "SCRAM-SHA-512", description="Used with a SASL protocol."
     )
     username: str | None = Field(None, description="SASL user name.")
-    password: SecretStr | None = Field(None, description="SASL password; prefer `TAGLINE_KAFKA_PASSWORD_FILE`.")
-    ca_file: Path | None = Field(None, description="Certificate authority for TLS; the system's when not set.")
+    password: SecretStr | None = Field(
+        None, description="SASL password; prefer `TAGLINE_KAFKA_PASSWORD_FILE`."
+    )
+    ca_file: Path | None = Field(
+        None, description="Certificate authority for TLS; the system's when not set."
+    )
     certificate_file: Path | None = Field(None, description="Client certificate for mutual TLS.")
     key_file: Path | None = Field(None, description="Client key for mutual TLS.")
-    allow_insecure: bool = Field(False, description="Permit `SASL_PLAINTEXT`, which sends the password unencrypted.")
+    allow_insecure: bool = Field(
+        False, description="Permit `SASL_PLAINTEXT`, which sends the password unencrypted."
+    )
     session_timeout_s: float = Field(
-        45.0, gt=0, description="A member that is silent this long loses its partitions. Lower finds dead workers sooner; "
-        "keep it over three heartbeats. The `consumer` protocol takes the broker's value instead."
+        45.0,
+        gt=0,
+        description="A member that is silent this long loses its partitions. Lower finds dead workers sooner; "
+        "keep it over three heartbeats. The `consumer` protocol takes the broker's value instead.",
     )
     max_poll_interval_s: float = Field(
         300.0, gt=0, description="Polling never waits for the model, so this only catches a stuck process."
     )
     message_timeout_s: float = Field(
-        300.0, gt=0, description="How long an output may wait for its acknowledgement (a broker that restarts) before the "
-        "worker gives up and exits. In exactly-once mode the transaction time-out is the limit if it is lower."
+        300.0,
+        gt=0,
+        description="How long an output may wait for its acknowledgement (a broker that restarts) before the "
+        "worker gives up and exits. In exactly-once mode the transaction time-out is the limit if it is lower.",
     )
     transactional_id: str | None = Field(
         None,
@@ -71,16 +80,25 @@ class KafkaSettings(_Group):
         "replica's open transaction is resolved at once. Random when not set: then it is resolved at its time-out.",
     )
     transaction_timeout_s: float = Field(
-        30.0, gt=0, description="Exactly once: how long `read_committed` subscribers wait after a worker was killed in "
-        "mid-transaction. Must not exceed the broker's `transaction.max.timeout.ms`."
+        30.0,
+        gt=0,
+        description="Exactly once: how long `read_committed` subscribers wait after a worker was killed in "
+        "mid-transaction. Must not exceed the broker's `transaction.max.timeout.ms`.",
     )
-    linger_ms: float = Field(5.0, ge=0, description="How long the producer gathers messages; 5 to 20 under load.")
+    linger_ms: float = Field(
+        5.0, ge=0, description="How long the producer gathers messages; 5 to 20 under load."
+    )
     queued_max_mb: int = Field(
-        16, ge=1, le=2048, description="Prefetched bytes per consumer. 16 to 64 is enough: the pipeline holds the rest."
+        16,
+        ge=1,
+        le=2048,
+        description="Prefetched bytes per consumer. 16 to 64 is enough: the pipeline holds the rest.",
     )
     message_max_bytes: int = Field(
-        4_000_000, ge=1_000, description="Largest message produced. A dead letter carries its original, so keep this and "
-        "the dead-letter topics' `max.message.bytes` above the inputs' largest record plus 64 kB."
+        4_000_000,
+        ge=1_000,
+        description="Largest message produced. A dead letter carries its original, so keep this and "
+        "the dead-letter topics' `max.message.bytes` above the inputs' largest record plus 64 kB.",
     )
     client_options: dict[str, str] = Field(
         default_factory=dict,
@@ -91,7 +109,9 @@ class KafkaSettings(_Group):
     @model_validator(mode="after")
     def _secure_unless_asked(self) -> "KafkaSettings":
         if self.security_protocol == "SASL_PLAINTEXT" and not self.allow_insecure:
-            raise ValueError("SASL_PLAINTEXT sends the password unencrypted; use SASL_SSL, or set allow_insecure=true")
+            raise ValueError(
+                "SASL_PLAINTEXT sends the password unencrypted; use SASL_SSL, or set allow_insecure=true"
+            )
         if self.security_protocol.startswith("SASL") and not (self.username and self.password):
             raise ValueError("a SASL security protocol needs username and password")
         return self
@@ -101,13 +121,24 @@ class RedisSettings(_Group):
     """The shared cache. The worker's outputs never depend on it."""
 
     url: SecretStr | None = Field(
-        None, description="`redis://`, `rediss://` or `unix://` address; without it only the in-process cache is used."
+        None,
+        description="`redis://`, `rediss://` or `unix://` address; without it only the in-process cache is used.",
     )
     budget_ms: float = Field(50.0, gt=0, description="Most time one micro-batch may spend reading the cache.")
-    ttl_s: int = Field(7 * 86_400, ge=1, description="Expiry of an entry; each gets up to 10 % less, so they do not expire together.")
-    breaker_failures: int = Field(3, ge=1, description="Failures in a row after which Redis is left alone for a while.")
-    breaker_open_s: float = Field(5.0, gt=0, description="How long the breaker leaves Redis alone before it tries again.")
-    write_queue: int = Field(20_000, ge=1, description="Entries that may wait to be written; more are dropped, and counted.")
+    ttl_s: int = Field(
+        7 * 86_400,
+        ge=1,
+        description="Expiry of an entry; each gets up to 10 % less, so they do not expire together.",
+    )
+    breaker_failures: int = Field(
+        3, ge=1, description="Failures in a row after which Redis is left alone for a while."
+    )
+    breaker_open_s: float = Field(
+        5.0, gt=0, description="How long the breaker leaves Redis alone before it tries again."
+    )
+    write_queue: int = Field(
+        20_000, ge=1, description="Entries that may wait to be written; more are dropped, and counted."
+    )
 
 
 class CacheSettings(_Group):
@@ -117,8 +148,9 @@ class CacheSettings(_Group):
         100_000, ge=0, description="Texts remembered in the process, about 250 bytes each. 0 turns it off."
     )
     secret: SecretStr = Field(
-        SecretStr(""), description="Keys the hash that names a text in Redis, so that nobody can look a text up without it. "
-        "Replicas must share it."
+        SecretStr(""),
+        description="Keys the hash that names a text in Redis, so that nobody can look a text up without it. "
+        "Replicas must share it.",
     )
 
 
@@ -126,12 +158,17 @@ class ModelSettings(_Group):
     """Which model is served, and how."""
 
     bundle: Path | None = Field(None, description="Folder of a model bundle; the shipped one when not set.")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto` takes CUDA when torch sees a GPU.")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="`auto` measures both for a moment at start and takes the faster. Set it where replicas run on "
-        "different machines: results are cached per precision."
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="`auto` takes CUDA when torch sees a GPU."
     )
-    threads: int = Field(0, ge=0, description="CPU threads of the forward; 0 means the cores this process may use.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="`auto` measures both for a moment at start and takes the faster. Set it where replicas run on "
+        "different machines: results are cached per precision.",
+    )
+    threads: int = Field(
+        0, ge=0, description="CPU threads of the forward; 0 means the cores this process may use."
+    )
     tokens_per_forward: int = Field(
         0, ge=0, description="Tokens packed into one forward; 0 chooses 1,024 on a CPU and 16,384 on a GPU."
     )
@@ -140,38 +177,65 @@ class ModelSettings(_Group):
 class WindowSettings(_Group):
     """When intake closes a micro-batch, and how much may be in flight."""
 
-    max_records: int = Field(512, ge=1, description="Records in one micro-batch: more is faster, fewer replays less after a crash.")
+    max_records: int = Field(
+        512, ge=1, description="Records in one micro-batch: more is faster, fewer replays less after a crash."
+    )
     max_bytes: int = Field(4_000_000, ge=1_000, description="Bytes in one micro-batch.")
     max_wait_ms: float = Field(
-        200.0, gt=0, description="Oldest a waiting record may become before its micro-batch closes. When the model is idle it "
-        "closes at once."
+        200.0,
+        gt=0,
+        description="Oldest a waiting record may become before its micro-batch closes. When the model is idle it "
+        "closes at once.",
     )
-    high_records: int = Field(4_096, ge=2, description="Records in flight at which intake pauses; it resumes at half of it.")
-    high_bytes: int = Field(64_000_000, ge=2_000, description="Bytes in flight at which intake pauses; it resumes at half of it.")
+    high_records: int = Field(
+        4_096, ge=2, description="Records in flight at which intake pauses; it resumes at half of it."
+    )
+    high_bytes: int = Field(
+        64_000_000, ge=2_000, description="Bytes in flight at which intake pauses; it resumes at half of it."
+    )
 
 
 class LimitSettings(_Group):
     """Bounds on what one record may cost."""
 
-    record_bytes: int = Field(1_000_000, ge=1_000, description="Larger records go to the dead letters unparsed.")
+    record_bytes: int = Field(
+        1_000_000, ge=1_000, description="Larger records go to the dead letters unparsed."
+    )
     drain_timeout_s: float = Field(
-        25.0, gt=0, description="Longest a stop or a revoked partition waits for the work in flight. Keep it below the "
-        "platform's grace period less 5 s."
+        25.0,
+        gt=0,
+        description="Longest a stop or a revoked partition waits for the work in flight. Keep it below the "
+        "platform's grace period less 5 s.",
     )
     stuck_after_s: float = Field(
-        120.0, gt=0, description="A worker that has work in flight and finishes none of it for this long exits, so that "
-        "another takes over. Keep it above `kafka.message_timeout_s` if brokers may be away longer."
+        120.0,
+        gt=0,
+        description="A worker that has work in flight and finishes none of it for this long exits, so that "
+        "another takes over. Keep it above `kafka.message_timeout_s` if brokers may be away longer.",
     )
 
 
 class TelemetrySettings(_Group):
     """Logs, metrics and health."""
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="`debug` is for a laptop.")
-    log_format: Literal["auto", "json", "console"] = Field("auto", description="`auto`: console on a terminal, else JSON.")
-    host: str = Field("127.0.0.1", description="Address of /livez, /readyz and /metrics; 0.0.0.0 in a container.")
-    port: int = Field(9464, ge=-1, le=65_535, description="Port of the same; 0 takes a free one and logs it, -1 turns it off.")
-    statistics_interval_s: float = Field(5.0, ge=0, description="How often librdkafka reports lag and queues; 0 never.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="`debug` is for a laptop."
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="`auto`: console on a terminal, else JSON."
+    )
+    host: str = Field(
+        "127.0.0.1", description="Address of /livez, /readyz and /metrics; 0.0.0.0 in a container."
+    )
+    port: int = Field(
+        9464,
+        ge=-1,
+        le=65_535,
+        description="Port of the same; 0 takes a free one and logs it, -1 turns it off.",
+    )
+    statistics_interval_s: float = Field(
+        5.0, ge=0, description="How often librdkafka reports lag and queues; 0 never."
+    )
 
 
 class Settings(_Group):
@@ -182,7 +246,9 @@ class Settings(_Group):
         description="`at_least_once`: after a crash subscribers may see an event again, with the same id. `exactly_once`: "
         "outputs and offsets in one transaction; subscribers must read `read_committed`.",
     )
-    source: str = Field("/tagline", min_length=1, description="`ce_source` of the events published: who speaks.")
+    source: str = Field(
+        "/tagline", min_length=1, description="`ce_source` of the events published: who speaks."
+    )
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     redis: RedisSettings = Field(default_factory=RedisSettings)
     cache: CacheSettings = Field(default_factory=CacheSettings)
@@ -194,7 +260,39 @@ class Settings(_Group):
     @model_validator(mode="after")
     def _times_fit_together(self) -> "Settings":
         if self.limits.drain_timeout_s >= self.kafka.max_poll_interval_s:
-            raise ValueError("limits.drain_timeout_s must be below kafka.max_poll_interval_s, or a drain loses the partitions")
+            raise ValueError(
+                "limits.drain_timeout_s must be below kafka.max_poll_interval_s, or a drain loses the partitions"
+            )
         return self
 
 
+class Resolved(NamedTuple):
+    """The settings in force, and for each one (``kafka.group_id``) where it came from."""
+
+    settings: Settings
+    origins: dict[str, str]
+
+
+def resolve(
+    overrides: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None
+) -> Resolved:
+    """Read and validate every setting.
+
+    Args:
+        overrides: flags, by dotted name (``{"kafka.group_id": "..."}``); ``None`` as a value means not given.
+        environ: the environment; the process's own when not given.
+
+    Raises ``UsageError`` that names each wrong or unknown setting and where it came from, and repeats no secret.
+    """
+    values = gather(Settings, overrides or {}, os.environ if environ is None else environ)
+    try:
+        settings = Settings.model_validate(nested(values))
+    except ValidationError as error:
+        raise readable(error, Settings, values) from None
+    origins = {name: values[name].origin if name in values else "default" for name in fields_of(Settings)}
+    return Resolved(settings, origins)
+
+
+def load(overrides: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings in force; see :func:`resolve`."""
+    return resolve(overrides, environ).settings

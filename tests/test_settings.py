@@ -1,0 +1,190 @@
+"""Settings: which source wins, what is refused, and that no secret is ever shown."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from worker.cli import main
+from worker.errors import ExitCode, UsageError
+from worker.settings import Settings, load, resolve
+from worker.settings_docs import MASK, effective, settings_docs
+from worker.settings_sources import PREFIX, fields_of, variable_of
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(variable)
+
+
+def toml(tmp_path: Path, text: str) -> dict[str, str]:
+    file = tmp_path / "tagline.toml"
+    file.write_text(text, "utf-8")
+    return {"TAGLINE_CONFIG": str(file)}
+
+
+def refused(environ: dict[str, str]) -> str:
+    with pytest.raises(UsageError) as caught:
+        load(environ=environ)
+    return caught.value.message
+
+
+def test_defaults_need_no_source_at_all() -> None:
+    assert load(environ={}) == Settings()
+
+
+def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default(tmp_path: Path) -> None:
+    environ = toml(
+        tmp_path,
+        'delivery = "exactly_once"\n[kafka]\ngroup_id = "file"\nstart_from = "latest"\n[window]\nmax_records = 7\n',
+    ) | {"TAGLINE_KAFKA_GROUP_ID": "environment", "TAGLINE_KAFKA_START_FROM": "error"}
+
+    settings, origins = resolve({"kafka.group_id": "flag", "source": None}, environ)
+
+    assert (settings.kafka.group_id, origins["kafka.group_id"]) == ("flag", "flag")
+    assert (settings.kafka.start_from, origins["kafka.start_from"]) == ("error", "TAGLINE_KAFKA_START_FROM")
+    assert (settings.window.max_records, origins["window.max_records"]) == (7, environ["TAGLINE_CONFIG"])
+    assert (settings.delivery, settings.source, origins["source"]) == ("exactly_once", "/tagline", "default")
+
+
+def test_root_settings_have_no_group_in_their_variable() -> None:
+    assert load(environ={"TAGLINE_DELIVERY": "exactly_once"}).delivery == "exactly_once"
+
+
+def test_a_secret_may_be_mounted_as_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("hunter2\n", "utf-8")
+
+    secret = load(environ={"TAGLINE_CACHE_SECRET_FILE": str(file)}).cache.secret
+
+    assert secret.get_secret_value() == "hunter2"
+
+
+def test_a_setting_whose_own_name_ends_in_file_is_not_read_as_a_mounted_secret() -> None:
+    assert load(environ={"TAGLINE_KAFKA_CA_FILE": "/etc/ca.pem"}).kafka.ca_file == Path("/etc/ca.pem")
+
+
+def test_a_secret_given_twice_or_not_readable_is_refused(tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing")
+    assert "both TAGLINE_CACHE_SECRET and" in refused(
+        {"TAGLINE_CACHE_SECRET": "a", "TAGLINE_CACHE_SECRET_FILE": missing}
+    )
+    assert "cannot be read: No such file" in refused({"TAGLINE_CACHE_SECRET_FILE": missing})
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert load(environ={"TAGLINE_REDIS_URL": "", "TAGLINE_WINDOW_MAX_RECORDS": ""}) == Settings()
+
+
+def test_librdkafka_options_come_as_json() -> None:
+    given = {"TAGLINE_KAFKA_CLIENT_OPTIONS": '{"fetch.wait.max.ms": "20"}'}
+    assert load(environ=given).kafka.client_options == {"fetch.wait.max.ms": "20"}
+    assert "TAGLINE_KAFKA_CLIENT_OPTIONS is not JSON" in refused({"TAGLINE_KAFKA_CLIENT_OPTIONS": "fetch=20"})
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("TAGLINE_KAFKA_GRUOP_ID", "TAGLINE_KAFKA_GROUP_ID"),
+        ("TAGLINE_BOOTSTRAP_SERVERS", "TAGLINE_KAFKA_BOOTSTRAP_SERVERS"),
+        ("TAGLINE_KAFKA_BOOTSTRAP_SERVER", "TAGLINE_KAFKA_BOOTSTRAP_SERVERS"),
+        ("TAGLINE_KAFKA__GROUP_ID", "TAGLINE_KAFKA_GROUP_ID"),
+    ],
+)
+def test_an_unknown_variable_is_refused_with_the_name_that_was_meant(name: str, meant: str) -> None:
+    message = refused({name: "x"})
+    assert name in message
+    assert f"did you mean {meant}" in message
+
+
+def test_an_unknown_key_in_the_file_or_among_flags_is_refused(tmp_path: Path) -> None:
+    message = refused(toml(tmp_path, '[kafka]\ngroupid = "x"\n[redsi]\nurl = "x"\n'))
+    assert "kafka.groupid (did you mean kafka.group_id?)" in message
+    assert "redsi.url (did you mean redis.url?)" in message
+    with pytest.raises(UsageError, match=r"unknown setting in flag: kafka\.nope"):
+        load({"kafka.nope": 1}, {})
+
+
+def test_a_file_that_is_missing_or_not_toml_is_refused(tmp_path: Path) -> None:
+    assert "cannot be read" in refused({"TAGLINE_CONFIG": str(tmp_path / "nowhere.toml")})
+    assert "is not TOML" in refused(toml(tmp_path, "[kafka\n"))
+
+
+def test_variables_that_name_places_are_not_settings() -> None:
+    assert load(environ={"TAGLINE_LOCAL_DIR": "/x", "TAGLINE_CACHE_DIR": "/y", "HOME": "/z"}) == Settings()
+
+
+def test_every_wrong_value_gets_its_own_line_with_its_source() -> None:
+    message = refused({"TAGLINE_WINDOW_MAX_RECORDS": "many", "TAGLINE_DELIVERY": "twice"})
+    assert "window.max_records (from TAGLINE_WINDOW_MAX_RECORDS): should be a valid integer" in message
+    assert "not 'many'" in message
+    assert (
+        "delivery (from TAGLINE_DELIVERY): should be 'at_least_once' or 'exactly_once', not 'twice'"
+        in message
+    )
+
+
+def test_settings_that_do_not_fit_together_are_refused() -> None:
+    assert "needs username and password" in refused({"TAGLINE_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"})
+    assert "limits.drain_timeout_s must be below" in refused({"TAGLINE_LIMITS_DRAIN_TIMEOUT_S": "301"})
+    insecure = {
+        "TAGLINE_KAFKA_USERNAME": "u",
+        "TAGLINE_KAFKA_PASSWORD": "p",
+        "TAGLINE_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+    }
+    assert "unencrypted" in refused(insecure)
+    assert load(environ=insecure | {"TAGLINE_KAFKA_ALLOW_INSECURE": "true"}).kafka.allow_insecure
+
+
+def test_no_error_and_no_listing_repeats_a_secret(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = toml(tmp_path, 'cache = { secret = ["hunter2"] }\nkafka = { password = 117 }\n')
+    message = refused(wrong)
+    assert "cache.secret" in message
+    assert "hunter2" not in message
+    assert "117" not in message
+
+    monkeypatch.setenv("TAGLINE_REDIS_URL", "redis://user:hunter2@cache:6379/0")
+    for arguments in (["config", "show"], ["config", "show", "--json"]):
+        assert main(arguments) == ExitCode.OK
+        output = capsys.readouterr().out
+        assert MASK in output
+        assert "TAGLINE_REDIS_URL" in output
+        assert "hunter2" not in output
+
+
+def test_config_show_tells_every_value_and_its_source(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAGLINE_WINDOW_MAX_RECORDS", "99")
+    assert main(["config", "show", "--json"]) == ExitCode.OK
+    shown = json.loads(capsys.readouterr().out)
+    assert shown.keys() == fields_of(Settings).keys()
+    assert shown["window.max_records"] == {"value": 99, "source": "TAGLINE_WINDOW_MAX_RECORDS"}
+    assert shown["redis.url"] == {"value": None, "source": "default"}
+
+
+def test_config_show_ends_with_the_usage_code_for_an_unknown_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TAGLINE_KAFKA_TYPO", "1")
+    assert main(["config", "show"]) == ExitCode.USAGE
+
+
+def test_every_setting_is_described_and_can_be_told_from_every_other_by_its_variable() -> None:
+    fields = fields_of(Settings)
+    assert len({variable_of(name) for name in fields}) == len(fields)
+    assert [name for name, field in fields.items() if not field.description] == []
+    assert [row.name for row in effective(resolve({}, {}))] == list(fields)
+
+
+def test_the_reference_page_is_what_the_settings_say(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs/settings.md").read_text("utf-8")
+    assert page == settings_docs(), "run `tagline config docs > docs/settings.md`"
+    assert main(["config", "docs"]) == ExitCode.OK
+    assert capsys.readouterr().out == page
