@@ -40,7 +40,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(PIP) install --progress-bar off "$(TORCH)" | sed -nE 's/^ *((Downloading|Installing) .*)/    \1/p'
 	@$(BIN)/python -c 'import torch' # a download that failed, or a wheel that does not run here, ends it now
 	@echo "==> [4/4] installing tagline itself, editable"
-	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore $(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@rm -f $(UNFINISHED); touch $(READY)
 	@echo "==> ready: $$($(BIN)/tagline --version)   (. $(BIN)/activate puts \`tagline\` on the path)"
 
@@ -55,8 +55,9 @@ lint: setup ## ruff (rules and format) and mypy in strict mode
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-docs: setup ## write the generated pages: settings, metrics, message schemas
+docs: setup ## write the pages generated from the code: settings, metrics, message schemas
 	@$(BIN)/python tools/docs.py
+	@$(BIN)/tagline contracts export
 
 docs-check: setup ## fail when a generated page differs from what the code would write
 	@$(BIN)/python tools/docs.py --check
