@@ -37,6 +37,14 @@ _OUT_OF_RANGE = frozenset(
 _TOO_LARGE = frozenset(
     {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_MSG_SIZE}
 )
+_FENCED = frozenset(
+    {
+        KafkaError._FENCED,
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.FENCED_INSTANCE_ID,
+    }
+)
 _MISUSED = frozenset({KafkaError._INVALID_ARG, KafkaError._CONFLICT})
 
 
@@ -84,6 +92,8 @@ def kafka_error(error: KafkaError | KafkaException, doing: str) -> TaglineError:
         return UsageError(
             message, hint="See kafka.client_options and the TLS files in `tagline config show`."
         )
+    if code in _FENCED:
+        return DependencyError(message, hint="Another process has taken over with the same transactional id.")
     return DependencyError(
         message, hint="Is Kafka up at kafka.bootstrap_servers? `tagline doctor` looks closer."
     )

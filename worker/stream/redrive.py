@@ -1,0 +1,224 @@
+"""Send dead letters back to the topic they came from, each once.
+
+What is sent and the note that it was sent are one transaction, so a redrive that is killed neither loses nor repeats:
+the next one goes on. The note is the offset of a consumer group of its own (see `ledger`), so redriving by reason leaves
+the others for later. A header on the record counts its redrives; one that keeps coming back is left where it is.
+"""
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from worker.contracts.deadletter import DeadLetter, read_dead_letter, redriven_headers
+from worker.contracts.reasons import Reason
+from worker.contracts.topics import INPUT_TOPICS
+from worker.errors import DataError
+from worker.settings import Settings
+from worker.stream.config import open_producer, producer_config
+from worker.stream.errors import kafka_error
+from worker.stream.ledger import METADATA_MAX_BYTES, Ledger
+from worker.stream.reading import ANSWER_TIMEOUT_S, Reader
+from worker.stream.record import Partition, Record
+
+_BATCH_RECORDS = 200
+_BATCH_S = 1.0
+_LONG_WAIT_S = 0.25
+"""A wait for the rate limit that is longer than this closes the batch first, so that no transaction sits open."""
+_NO_ORIGINAL = frozenset({Reason.UNREADABLE.value})
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which dead letters go back."""
+
+    reasons: frozenset[str] = frozenset()
+    """Reason codes; empty means all."""
+    max_redrives: int = 3
+    """A record that was redriven this often already stays."""
+
+    def verdict(self, letter: DeadLetter | None) -> str:
+        """`redriven`, or why it stays: `foreign`, `other reason`, `no original`, `redriven too often`."""
+        if letter is None or letter.topic not in INPUT_TOPICS:
+            return "foreign"
+        if self.reasons and letter.reason not in self.reasons:
+            return "other reason"
+        if letter.trimmed or letter.reason in _NO_ORIGINAL:
+            return "no original"
+        if letter.redrives >= self.max_redrives:
+            return "redriven too often"
+        return "redriven"
+
+
+@dataclass(slots=True)
+class Report:
+    """What a redrive did. Counts of dead letters by verdict (see `Selection.verdict`) and of those redriven by reason."""
+
+    verdicts: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    already: int = 0
+    """Passed over because an earlier redrive had sent them."""
+
+
+def redrive_group(settings: Settings) -> str:
+    """The consumer group that remembers what was redriven."""
+    return f"{settings.kafka.group_id}.redrive"
+
+
+def redrive(
+    settings: Settings,
+    topics: Sequence[str],
+    selection: Selection,
+    *,
+    rate: float | None = None,
+    dry_run: bool = False,
+) -> Report:
+    """Redrive every selected dead letter that is there now, at most ``rate`` a second. Blocks until done.
+
+    A dry run only counts. Interrupted, it leaves the batch in hand (at most 200) undone and can be run again. Two at
+    once: the later one takes over and the earlier one ends with an error.
+    """
+    group = redrive_group(settings)
+    report = Report()
+    with Reader(settings, group) as reader:
+        # The producer first: opening it settles what a killed redrive left open, so the ledger read next is final.
+        outbox = None if dry_run else _Outbox(settings, reader, group)
+        partitions = reader.partitions(topics)
+        ledgers = _ledgers(reader, partitions)
+        bounds = reader.bounds(partitions)
+        starts = {}
+        for partition, (low, _) in bounds.items():
+            ledgers[partition].add(0, low)
+            starts[partition] = ledgers[partition].base
+        ends = {partition: high for partition, (_, high) in bounds.items() if starts[partition] < high}
+        reader.start({partition: starts[partition] for partition in ends})
+        expected = dict(starts)
+        pace = _Pace(rate)
+        try:
+            for record in reader.up_to(ends):
+                partition = (record.topic, record.partition)
+                ledger = ledgers[partition]
+                ledger.add(expected[partition], record.offset)  # a gap: transaction markers, deleted records
+                expected[partition] = record.offset + 1
+                if record.offset in ledger:
+                    report.already += 1
+                    continue
+                letter = read_dead_letter(record.headers)
+                verdict = selection.verdict(letter)
+                report.verdicts[verdict] += 1
+                if verdict != "redriven" or letter is None:
+                    continue
+                report.reasons[letter.reason] += 1
+                if outbox is not None:
+                    pace.wait(before_long_wait=outbox.commit)
+                    outbox.send(record, letter, partition, ledger)
+            if outbox is not None:
+                outbox.commit()
+        finally:
+            if outbox is not None:
+                outbox.close()
+    return report
+
+
+def _ledgers(reader: Reader, partitions: Sequence[Partition]) -> dict[Partition, Ledger]:
+    try:
+        committed = reader.consumer.committed(
+            [TopicPartition(*partition) for partition in partitions], timeout=ANSWER_TIMEOUT_S
+        )
+    except KafkaException as error:
+        raise kafka_error(error, "asking what was redriven before") from error
+    return {
+        (one.topic, one.partition): Ledger(max(one.offset, 0), one.metadata or "" if one.offset >= 0 else "")
+        for one in committed
+    }
+
+
+class _Pace:
+    """At most ``rate`` a second, evenly."""
+
+    def __init__(self, rate: float | None) -> None:
+        self._interval_s = 1 / rate if rate else 0.0
+        self._due = time.monotonic()
+
+    def wait(self, before_long_wait: Callable[[], None]) -> None:
+        wait_s = self._due - time.monotonic()
+        if wait_s > _LONG_WAIT_S:
+            before_long_wait()
+        if wait_s > 0:
+            time.sleep(max(0.0, self._due - time.monotonic()))
+        self._due = max(self._due, time.monotonic() - self._interval_s) + self._interval_s
+
+
+class _Outbox:
+    """Sends in transactions: the records, and the ledgers that say they were sent."""
+
+    def __init__(self, settings: Settings, reader: Reader, group: str) -> None:
+        self._reader = reader
+        self._producer: Producer = open_producer(producer_config(settings, group))
+        self._open_since: float | None = None
+        self._count = 0
+        self._touched: dict[Partition, Ledger] = {}
+        self._failed: KafkaError | None = None
+        try:
+            self._producer.init_transactions(ANSWER_TIMEOUT_S)
+        except KafkaException as error:
+            raise kafka_error(error, "opening the redrive's transactions") from error
+
+    def send(self, record: Record, letter: DeadLetter, partition: Partition, ledger: Ledger) -> None:
+        """Queue the original; commit when the batch is full or old."""
+        try:
+            if self._open_since is None:
+                self._producer.begin_transaction()
+                self._open_since = time.monotonic()
+            self._producer.produce(
+                letter.topic,
+                key=record.key,
+                value=record.value,
+                headers=redriven_headers(letter),  # type: ignore[arg-type] # the stub forbids None values; Kafka has them
+                on_delivery=self._delivered,
+            )
+        except KafkaException as error:
+            raise kafka_error(error, f"sending to {letter.topic}") from error
+        ledger.add(record.offset, record.offset + 1)
+        self._touched[partition] = ledger
+        self._count += 1
+        if self._count >= _BATCH_RECORDS or time.monotonic() - self._open_since > _BATCH_S:
+            self.commit()
+
+    def commit(self) -> None:
+        """Make what was sent, and the note of it, visible together."""
+        if self._open_since is None:
+            return
+        offsets = []
+        for (topic, number), ledger in self._touched.items():
+            metadata = ledger.metadata()
+            if len(metadata) > METADATA_MAX_BYTES:
+                raise DataError(
+                    f"{topic} partition {number}: too many dead letters were left between those redriven to remember which",
+                    hint="redrive the reasons that were left out, then go on",
+                )
+            offsets.append(TopicPartition(topic, number, ledger.base, metadata))
+        try:
+            self._producer.send_offsets_to_transaction(
+                offsets, self._reader.consumer.consumer_group_metadata(), ANSWER_TIMEOUT_S
+            )
+            self._producer.commit_transaction(ANSWER_TIMEOUT_S)
+        except KafkaException as error:
+            raise kafka_error(self._failed or error, "committing the redrive") from error
+        self._open_since, self._count = None, 0
+        self._touched.clear()
+
+    def close(self) -> None:
+        """Abort what is open, if anything, and close."""
+        if self._open_since is not None:
+            # Should it fail, the broker aborts at its time-out; the error that led here is already on its way out.
+            with contextlib.suppress(KafkaException):
+                self._producer.abort_transaction(ANSWER_TIMEOUT_S)
+        self._producer.close()
+
+    def _delivered(self, error: KafkaError | None, _: object) -> None:
+        if error is not None and self._failed is None:
+            self._failed = error
