@@ -1,0 +1,84 @@
+"""Conclude: every record gets its one outcome. Nothing leaves without one."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from worker.cache.tiers import Remembered
+from worker.contracts.deadletter import Failure, dead_letter
+from worker.contracts.envelope import Inbound, Rejection, Skip
+from worker.contracts.outbound import Coordinates, ce_time
+from worker.contracts.reasons import Reason, Stage
+from worker.contracts.sentiment import scores_of
+from worker.pipeline.prepare import Item, Work
+from worker.signals.outputs import OutputWriter
+from worker.stream.microbatch import MicroBatch, Outcome
+from worker.stream.record import Record
+from worker.telemetry import metrics
+
+_SKIPPED = Outcome("skipped", [])
+
+
+class Conclude:
+    """Turns answers into messages: outputs of what could be tagged, a dead letter of what could not.
+
+    Runs on the publish thread, where its cost overlaps with the device's. Pure but for the metrics.
+    """
+
+    def __init__(
+        self, writer: OutputWriter, *, group: str, version: str, now: Callable[[], datetime] | None = None
+    ) -> None:
+        self._writer = writer
+        self._group = group
+        self._version = version
+        self._now = now or (lambda: datetime.now(UTC))
+        self._predictions: Counter[tuple[str, str]] = Counter()
+
+    def __call__(self, batch: MicroBatch) -> None:
+        """Fill ``batch.outcomes``, one per record, in order."""
+        work: Work = batch.work
+        published_at = ce_time(self._now())
+        self._predictions.clear()
+        batch.outcomes = [
+            self._outcome(record, item, published_at)
+            for record, item in zip(batch.records, work.items, strict=True)
+        ]
+        for (kind, label), count in self._predictions.items():
+            metrics.PREDICTIONS.labels(kind, label).inc(count)
+
+    def _outcome(self, record: Record, item: Item, published_at: bytes) -> Outcome:
+        decoded, slot = item.decoded, item.slot
+        at = Coordinates(record.topic, record.partition, record.offset, record.timestamp_ms or None)
+        if isinstance(decoded, Skip):
+            metrics.RECORDS_SKIPPED.labels(decoded.reason).inc()
+            return _SKIPPED
+        if isinstance(decoded, Rejection):
+            stage = Stage.INTAKE if decoded.reason is Reason.UNREADABLE else Stage.PREPARE
+            return self._rejected(record, at, Failure(decoded.reason, stage, decoded.detail))
+        if slot is None or slot.result is None:
+            error = slot.error if slot is not None and slot.error else "no answer"
+            return self._rejected(record, at, Failure(Reason.UNCLASSIFIABLE, Stage.CLASSIFY, error))
+        return self._tagged(decoded, slot.result, item, at, published_at)
+
+    def _tagged(
+        self, decoded: Inbound, answer: Remembered, item: Item, at: Coordinates, published_at: bytes
+    ) -> Outcome:
+        scores = scores_of(
+            answer.negative, answer.neutral, answer.positive, truncated=answer.truncated or item.cut_short
+        )
+        self._predictions[decoded.kind, scores.label] += 1
+        messages = self._writer.messages(decoded, scores, at, text=item.text, published_at=published_at)
+        return Outcome("tagged", messages)
+
+    def _rejected(self, record: Record, at: Coordinates, failure: Failure) -> Outcome:
+        metrics.DEAD_LETTERS.labels(failure.stage, failure.reason).inc()
+        letter = dead_letter(
+            at,
+            failure,
+            key=record.key,
+            value=record.value,
+            headers=record.headers,
+            group=self._group,
+            worker_version=self._version,
+        )
+        return Outcome("rejected", [letter])

@@ -1,0 +1,103 @@
+"""Prepare: from bytes to texts that are either known already or ready for the model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from worker.cache.tiers import Cache
+from worker.classify.engine import Text
+from worker.classify.normalise import normalise
+from worker.contracts.envelope import Inbound, Rejection, Skip, decode
+from worker.contracts.reasons import Reason
+from worker.pipeline.flight import Flight, Slot
+from worker.stream.microbatch import MicroBatch
+from worker.stream.record import Record
+from worker.telemetry import metrics
+
+
+class Tokeniser(Protocol):
+    """The part of the engine that this stage uses, with a tokenizer of its own."""
+
+    def prepare(self, texts: Sequence[tuple[str, str, bool]]) -> list[Text]:
+        """Tokenise (kind, normalised text, cut short) triples."""
+        ...
+
+
+@dataclass(slots=True)
+class Item:
+    """One record on its way through the stages."""
+
+    decoded: Inbound | Rejection | Skip
+    text: str = ""
+    """The normalised text that the model reads."""
+    slot: Slot | None = None
+    """Where the answer for its text appears; None when it has no text to classify."""
+    cut_short: bool = False
+    """Normalisation left out a part of the text."""
+
+
+@dataclass(slots=True)
+class Work:
+    """What this stage knows of a micro-batch: one item per record, and the texts that the model must still read."""
+
+    items: list[Item] = field(default_factory=list)
+    unknown: list[Slot] = field(default_factory=list)
+    texts: list[Text] = field(default_factory=list)
+    """Tokenised, in the order of `unknown`."""
+
+
+class Prepare:
+    """Decodes and normalises records, looks their texts up, and tokenises those that nobody knows yet.
+
+    Belongs to the prepare thread. Blocks for at most the cache's time budget. Raises nothing on bad input: a record that
+    cannot be used leaves as a rejection.
+    """
+
+    def __init__(self, tokeniser: Tokeniser, cache: Cache, flight: Flight, *, record_bytes: int) -> None:
+        self._tokeniser = tokeniser
+        self._cache = cache
+        self._flight = flight
+        self._record_bytes = record_bytes
+
+    def __call__(self, batch: MicroBatch) -> None:
+        """Leave a ``Work`` in ``batch.work``."""
+        work = Work()
+        asked: dict[bytes, tuple[Slot, tuple[str, str, bool]]] = {}
+        for record in batch.records:
+            work.items.append(self._item(record, asked))
+        self._answer(work, asked)
+        batch.work = work
+
+    def _item(self, record: Record, asked: dict[bytes, tuple[Slot, tuple[str, str, bool]]]) -> Item:
+        if record.fault is not None:
+            return Item(Rejection(Reason.UNREADABLE, record.fault))
+        decoded = decode(record.topic, record.key, record.value, record.headers, max_bytes=self._record_bytes)
+        if not isinstance(decoded, Inbound):
+            return Item(decoded)
+        text, cut_short = normalise(decoded.text)
+        if not text:
+            return Item(Rejection(Reason.EMPTY_TEXT, "only characters that normalisation drops"))
+        key = self._cache.key(decoded.kind, text)
+        known = asked.get(key)
+        if known is not None:
+            return Item(decoded, text, known[0], cut_short)
+        slot = self._flight.find(key)
+        if slot is None:
+            slot = Slot(key)
+            asked[key] = (slot, (decoded.kind, text, False))
+        else:
+            metrics.CACHE_REQUESTS.labels("flight", "hit").inc()
+        return Item(decoded, text, slot, cut_short)
+
+    def _answer(self, work: Work, asked: dict[bytes, tuple[Slot, tuple[str, str, bool]]]) -> None:
+        if not asked:
+            return
+        remembered = self._cache.get_many(list(asked))
+        texts: list[tuple[str, str, bool]] = []
+        for key, (slot, text) in asked.items():
+            slot.result = remembered.get(key)
+            if slot.result is None:
+                work.unknown.append(slot)
+                texts.append(text)
+                self._flight.board(slot)
+        work.texts = self._tokeniser.prepare(texts)

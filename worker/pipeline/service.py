@@ -1,0 +1,157 @@
+"""One worker process, put together from its settings, run until it is told to stop, and taken apart again."""
+
+import logging
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+
+import structlog
+from confluent_kafka import Consumer, KafkaException
+
+from worker import __version__
+from worker.cache.tiers import Cache
+from worker.classify.engine import Engine
+from worker.contracts.tagged import ModelRef
+from worker.contracts.topics import INPUT_TOPICS, TOPICS
+from worker.errors import DataError, ExitCode
+from worker.pipeline.classify import Classify
+from worker.pipeline.conclude import Conclude
+from worker.pipeline.flight import Flight
+from worker.pipeline.line import Line
+from worker.pipeline.prepare import Prepare
+from worker.pipeline.stop import end_at_once
+from worker.settings import Settings
+from worker.signals.outputs import OutputWriter
+from worker.stream.assignment import Assignment
+from worker.stream.buffer import WindowLimits
+from worker.stream.config import consumer_config, open_consumer, open_producer, producer_config
+from worker.stream.errors import kafka_error
+from worker.stream.exactly_once import ExactlyOncePublisher
+from worker.stream.intake import Intake, IntakeLimits
+from worker.stream.offsets import Offsets
+from worker.stream.publish import AtLeastOncePublisher, Publisher
+from worker.telemetry.health import HealthState, serve_health
+from worker.telemetry.statistics import observe_statistics
+
+log = structlog.get_logger(__name__)
+kafka_log = logging.getLogger("librdkafka")
+
+CONNECT_TIMEOUT_S = 30.0
+"""How long a start waits for the brokers before it gives up with a hint."""
+CLOSE_TIMEOUT_S = 5.0
+load_engine = Engine.load
+TRANSACTION_CALL_S = 30.0
+
+
+def serve(settings: Settings, stop: Callable[[], bool]) -> None:
+    """Run one worker until `stop()`. Blocks; call it on the main thread, which becomes the consumer's owner.
+
+    Raises:
+        TaglineError: with the exit code that says what ended it. Nothing unsafe was committed.
+    """
+    health = HealthState(stuck_after_s=settings.limits.stuck_after_s)
+    with serve_health(health, settings.telemetry):
+        engine = load_engine(settings.model)
+        health.ready["model"] = True
+        log.info("model ready", model=engine.model_name, digest=engine.digest, precision=engine.precision)
+        cache = Cache.from_settings(settings.redis, settings.cache, identity=engine.identity)
+        try:
+            _run(settings, stop, engine, cache, health)
+        finally:
+            cache.close(CLOSE_TIMEOUT_S)
+
+
+def _run(
+    settings: Settings, stop: Callable[[], bool], engine: Engine, cache: Cache, health: HealthState
+) -> None:
+    publisher = _publisher(settings)
+    consumer = open_consumer(consumer_config(settings, stats_cb=observe_statistics), logger=kafka_log)
+    require_topics(consumer)
+    health.ready["kafka"] = True
+    assignment, flight = Assignment(), Flight()
+    line = Line(
+        prepare=Prepare(engine, cache, flight, record_bytes=settings.limits.record_bytes),
+        classify=Classify(engine, cache, flight),
+        conclude=Conclude(_writer(settings, engine), group=settings.kafka.group_id, version=__version__),
+        publisher=publisher,
+        assignment=assignment,
+    )
+    intake = Intake(
+        consumer,
+        INPUT_TOPICS,
+        assignment=assignment,
+        stages=line,
+        offsets=Offsets(consumer, assignment, start_from=settings.kafka.start_from),
+        limits=_limits(settings),
+        transactional=publisher.commits_offsets,
+        on_progress=health.progress,
+    )
+    _guard_owner(health, settings.limits.stuck_after_s)
+    line.start()
+    log.info("worker started", delivery=settings.delivery, group=settings.kafka.group_id, version=__version__)
+    try:
+        intake.run(stop)
+    finally:
+        health.ready["kafka"] = False
+        line.stop(CLOSE_TIMEOUT_S)
+    log.info("worker stopped")
+
+
+def _writer(settings: Settings, engine: Engine) -> OutputWriter:
+    model = ModelRef(name=engine.model_name, digest=engine.digest, precision=engine.precision)
+    return OutputWriter(ce_source=settings.source, model=model)
+
+
+def _publisher(settings: Settings) -> Publisher:
+    if settings.delivery == "exactly_once":
+        # Random unless given: two replicas that shared an id would fence each other for ever.
+        identity = (
+            settings.kafka.transactional_id or f"tagline-{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
+        )
+        config = producer_config(settings, identity)
+        return ExactlyOncePublisher(
+            lambda: open_producer(config, logger=kafka_log),
+            timeout_s=min(TRANSACTION_CALL_S, settings.kafka.transaction_timeout_s),
+        )
+    return AtLeastOncePublisher(open_producer(producer_config(settings, None), logger=kafka_log))
+
+
+def _limits(settings: Settings) -> IntakeLimits:
+    window = settings.window
+    return IntakeLimits(
+        WindowLimits(window.max_records, window.max_bytes, window.max_wait_ms / 1000),
+        high_records=window.high_records,
+        high_bytes=window.high_bytes,
+        drain_timeout_s=settings.limits.drain_timeout_s,
+        stuck_after_s=settings.limits.stuck_after_s,
+    )
+
+
+def require_topics(consumer: Consumer) -> None:
+    """Refuse to start without the topics: an output that cannot be published would stop the worker later, in mid-work.
+
+    Raises:
+        DataError: topics are missing.
+        TaglineError: the brokers do not answer, or refuse us.
+    """
+    try:
+        known = consumer.list_topics(timeout=CONNECT_TIMEOUT_S).topics
+    except KafkaException as error:
+        raise kafka_error(error, "connecting to Kafka") from error
+    missing = [topic.name for topic in TOPICS if topic.name not in known]
+    if missing:
+        raise DataError(f"topics are missing: {', '.join(missing)}", hint="Run `tagline topics create`.")
+
+
+def _guard_owner(health: HealthState, stuck_after_s: float) -> None:
+    """End the process if the owner's loop itself stops turning: nobody else could notice from inside."""
+
+    def watch() -> None:
+        while True:
+            time.sleep(min(5.0, stuck_after_s / 4))
+            if health.seconds_since_turn() > 2 * stuck_after_s:
+                end_at_once(ExitCode.STUCK, "the consumer's loop has stopped turning")
+
+    threading.Thread(target=watch, name="tagline-guard", daemon=True).start()

@@ -1,0 +1,70 @@
+"""Records read but not yet in a micro-batch, and the rule by which a window closes.
+
+A pure structure with the clock given by the caller; owned by the consumer's thread.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from worker.stream.record import Partition, Record
+
+
+@dataclass(frozen=True, slots=True)
+class WindowLimits:
+    """When a window closes."""
+
+    max_records: int
+    max_bytes: int
+    max_wait_s: float
+
+
+@dataclass(slots=True)
+class ReadBuffer:
+    """Records in the order they were read, with the monotonic time of each read."""
+
+    limits: WindowLimits
+    size: int = 0
+    _records: deque[tuple[float, Record]] = field(default_factory=deque)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def add(self, record: Record, now: float) -> None:
+        """Append a record read at monotonic time `now`."""
+        self._records.append((now, record))
+        self.size += record.size
+
+    def ready(self, now: float, *, idle: bool) -> bool:
+        """Whether a window should close: one is full, its oldest record has waited long enough, or nobody is busy."""
+        if not self._records:
+            return False
+        full = len(self._records) >= self.limits.max_records or self.size >= self.limits.max_bytes
+        return full or idle or now - self._records[0][0] >= self.limits.max_wait_s
+
+    def cut(self) -> tuple[list[Record], float]:
+        """Take the next window off the front: its records, at least one, and the time of the first read.
+
+        A record larger than `max_bytes` makes a window of its own.
+        """
+        opened_at, first = self._records.popleft()
+        records, size = [first], first.size
+        while self._records and len(records) < self.limits.max_records:
+            following = self._records[0][1].size
+            if size + following > self.limits.max_bytes:
+                break
+            records.append(self._records.popleft()[1])
+            size += following
+        self.size -= size
+        return records, opened_at
+
+    def drop(self, partitions: frozenset[Partition] | None = None) -> int:
+        """Forget the records of these partitions, or all; nothing of them was committed. Returns how many."""
+        kept = deque(
+            (at, r)
+            for at, r in self._records
+            if partitions is not None and (r.topic, r.partition) not in partitions
+        )
+        dropped = len(self._records) - len(kept)
+        self._records = kept
+        self.size = sum(r.size for _, r in kept)
+        return dropped

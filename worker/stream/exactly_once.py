@@ -1,0 +1,139 @@
+"""Exactly once: outputs, dead letters and offsets of a micro-batch in one transaction (KIP-447).
+
+One transactional producer per process. Offsets are sent with the group metadata under which the records were polled, so
+the group's coordinator refuses a member that no longer owns them, and the transaction is rolled back.
+
+Python clients speak version 1 of the transaction protocol, in which an answer lost at the end of a transaction leaves its
+outcome unknown. So after a time-out at commit, or any error that an abort does not heal, the producer is destroyed and
+made anew: its initialisation resolves the open transaction one way or the other, and the records are read again from
+the committed offsets, which tell which way it was.
+"""
+
+from collections.abc import Callable
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from worker.contracts.outbound import OutboundMessage
+from worker.stream.errors import kafka_error
+from worker.stream.microbatch import MicroBatch
+from worker.stream.publish import produce, refused
+from worker.stream.record import Partition
+from worker.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+MOST_RECREATIONS = 5
+"""Producers made anew without one commit in between before the fault is taken to be permanent."""
+
+
+class ExactlyOncePublisher:
+    """Commits one transaction per micro-batch; ``publish`` returns only when it is committed or rolled back."""
+
+    commits_offsets = True
+
+    def __init__(self, make_producer: Callable[[], Producer], *, timeout_s: float) -> None:
+        """Make the producer and resolve what an earlier life left open. Blocks for at most about `timeout_s`."""
+        self._make_producer = make_producer
+        self._timeout_s = timeout_s
+        self._committed: list[MicroBatch] = []
+        self._failures = 0
+        self._refused: tuple[KafkaError, str] | None = None
+        self._producer = self._initialised()
+
+    @property
+    def pending(self) -> int:
+        return len(self._committed)
+
+    def _initialised(self) -> Producer:
+        producer = self._make_producer()
+        try:
+            self._retried(lambda: producer.init_transactions(self._timeout_s))
+        except KafkaException as error:
+            raise kafka_error(error, "starting the transactional producer") from error
+        return producer
+
+    def publish(
+        self, batch: MicroBatch, messages: list[OutboundMessage], offsets: dict[Partition, int]
+    ) -> bool:
+        """Publish and commit. False: rolled back, and every record since the last commit must be read again."""
+        try:
+            self._transact(batch, messages, offsets)
+        except KafkaException as error:
+            if self._refused is not None:
+                raise refused(*self._refused) from error
+            self._roll_back(error.args[0])
+            return False
+        self._failures = 0
+        metrics.TRANSACTIONS.labels("committed").inc()
+        self._committed.append(batch)
+        return True
+
+    def _transact(
+        self, batch: MicroBatch, messages: list[OutboundMessage], offsets: dict[Partition, int]
+    ) -> None:
+        self._producer.begin_transaction()
+        self._produce_all(messages)
+        self._send_offsets(offsets, batch.group_metadata)
+        self._retried(lambda: self._producer.commit_transaction(self._timeout_s))
+
+    def _produce_all(self, messages: list[OutboundMessage]) -> None:
+        for message in messages:
+            produce(self._producer, message, self._report)
+
+    def _send_offsets(self, offsets: dict[Partition, int], group_metadata: object) -> None:
+        positions = [
+            TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()
+        ]
+        self._retried(
+            lambda: self._producer.send_offsets_to_transaction(positions, group_metadata, self._timeout_s)
+        )
+
+    def _report(self, error: KafkaError | None, message: Message) -> None:
+        # Only a refusal for good is kept: other failed deliveries make the commit fail, and the records are read again.
+        if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            self._refused = (error, message.topic() or "?")
+
+    @staticmethod
+    def _retried(call: Callable[[], None]) -> None:
+        """Make a transactional call again while the client says that the same call may be made again."""
+        attempts = 3
+        for attempt in range(1, attempts + 1):
+            try:
+                return call()
+            except KafkaException as error:
+                if not error.args[0].retriable() or attempt == attempts:
+                    raise
+        return None
+
+    def _roll_back(self, error: KafkaError) -> None:
+        metrics.TRANSACTIONS.labels("aborted").inc()
+        log.warning("transaction rolled back", error=error.name(), reason=error.str())
+        if error.txn_requires_abort():
+            try:
+                self._retried(lambda: self._producer.abort_transaction(self._timeout_s))
+            except KafkaException as failed:
+                error = failed.args[0]
+            else:
+                return
+        self._recreate(error)
+
+    def _recreate(self, error: KafkaError) -> None:
+        self._failures += 1
+        if self._failures > MOST_RECREATIONS:
+            raise kafka_error(error, "committing a transaction")
+        metrics.PRODUCERS_RECREATED.inc()
+        log.warning("transactional producer made anew", error=error.name(), attempt=self._failures)
+        self._producer.purge()
+        self._producer.flush(1.0)
+        self._producer = self._initialised()
+
+    def finished(self, timeout_s: float) -> list[MicroBatch]:  # noqa: ARG002 # the protocol's; a commit has waited already
+        """The micro-batches committed since the last call."""
+        done, self._committed = self._committed, []
+        return done
+
+    def close(self, timeout_s: float) -> None:
+        """Let go of the producer. No transaction is open between micro-batches."""
+        self._producer.purge()
+        self._producer.flush(timeout_s)

@@ -1,0 +1,290 @@
+"""The consumer's thread: polls in short calls, closes windows, carries out rebalances, stores offsets.
+
+It never waits for the model. When the stages are full it pauses its partitions and goes on polling, so that membership of
+the group does not depend on how long a forward takes.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from worker.errors import DrainTimeoutError, StuckError
+from worker.stream.assignment import Assignment
+from worker.stream.buffer import ReadBuffer, WindowLimits
+from worker.stream.errors import kafka_error
+from worker.stream.microbatch import MicroBatch
+from worker.stream.offsets import Offsets
+from worker.stream.record import Partition, Record, from_message
+from worker.stream.stages import Stages
+from worker.stream.unreadable import UnreadableRecords
+from worker.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+POLL_S = 0.05
+"""Longest single poll while nothing waits; also how late a stop or a finished micro-batch is noticed."""
+BUSY_POLL_S = 0.005
+"""Longest single poll while records wait for the stages or results are on their way."""
+READ_AHEAD = 512
+"""Messages taken from the client in one call, after the first."""
+PAUSE_AFTER_S = 0.1
+"""How long the high watermark may stand before partitions are paused. A pause throws prefetched data away, so a pipeline
+that is only briefly behind is waited for instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeLimits:
+    """Bounds on what is read ahead of publishing."""
+
+    window: WindowLimits
+    high_records: int
+    high_bytes: int
+    drain_timeout_s: float
+    stuck_after_s: float
+
+
+class Intake:
+    """Reads the input topics and feeds micro-batches to the stages until it is told to stop.
+
+    Everything here is called by one thread, rebalance callbacks included: the client runs them inside its polls.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        topics: Sequence[str],
+        *,
+        assignment: Assignment,
+        stages: Stages,
+        offsets: Offsets,
+        limits: IntakeLimits,
+        transactional: bool,
+        on_progress: Callable[[int], None] = lambda _in_flight: None,
+    ) -> None:
+        self._consumer = consumer
+        self._topics = list(topics)
+        self._assignment = assignment
+        self._stages = stages
+        self._offsets = offsets
+        self._limits = limits
+        self._transactional = transactional
+        self._on_progress = on_progress
+        self._buffer = ReadBuffer(limits.window)
+        self._unreadable = UnreadableRecords()
+        self._in_flight: deque[MicroBatch] = deque()
+        self._flying_records = 0
+        self._flying_bytes = 0
+        self._paused = False
+        self._high_since: float | None = None
+        self._rewinds = 0
+        self._finished_at = time.monotonic()
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Read until `stop()`; then finish what is in flight, commit it and leave the group. Blocks all the while.
+
+        Raises:
+            DrainTimeoutError: the work in flight was not finished within the drain time-out.
+            StuckError: work in flight made no progress for too long.
+            TaglineError: what ended a stage, or an error of Kafka that waiting does not mend.
+        """
+        try:
+            self._consumer.subscribe(
+                self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            )
+            while not stop():
+                self._step()
+            self._drain()
+        finally:
+            # Commits nothing: what is safe was committed by the drain, or is read again.
+            self._consumer.close()
+
+    # -- one turn of the loop -------------------------------------------------------------------------------------
+
+    def _step(self) -> None:
+        self._stages.check()
+        self._settle(0)
+        if self._stages.rewinds > self._rewinds:
+            self._rewind()
+        self._hold_back()
+        self._read()
+        self._close_windows()
+        self._offsets.commit_if_due(time.monotonic())
+        self._watch()
+
+    def _settle(self, timeout_s: float) -> None:
+        """Account for micro-batches that left the last stage, waiting up to `timeout_s` for the first."""
+        for batch, published in self._stages.finished(timeout_s):
+            self._in_flight.remove(batch)
+            self._flying_records -= len(batch.records)
+            self._flying_bytes -= batch.size
+            self._finished_at = time.monotonic()
+            if published and not self._transactional:
+                self._offsets.store(batch)
+        self._on_progress(self._flying_records)
+
+    def _hold_back(self) -> None:
+        """Pause above the high watermark, once it has stood for a moment; resume at half of it."""
+        limits = self._limits
+        records, size = self._flying_records + len(self._buffer), self._flying_bytes + self._buffer.size
+        if self._paused:
+            if records <= limits.high_records // 2 and size <= limits.high_bytes // 2:
+                self._consumer.resume(_positions(self._assignment.owned))
+                self._set_paused(paused=False)
+            return
+        if records < limits.high_records and size < limits.high_bytes:
+            self._high_since = None
+            return
+        now = time.monotonic()
+        if self._high_since is None:
+            self._high_since = now
+        if now - self._high_since >= PAUSE_AFTER_S:
+            self._consumer.pause(_positions(self._assignment.owned))
+            self._set_paused(paused=True)
+
+    def _set_paused(self, *, paused: bool) -> None:
+        self._paused = paused
+        self._high_since = None
+        metrics.PAUSED_PARTITIONS.set(len(self._assignment.owned) if paused else 0)
+
+    def _read(self) -> None:
+        if self._high_since is not None:
+            self._settle(BUSY_POLL_S)  # the next turn pauses, or reads on
+            return
+        if self._paused:
+            self._settle(BUSY_POLL_S)
+        waiting = bool(self._buffer) or bool(self._in_flight)
+        try:
+            first = self._consumer.poll(BUSY_POLL_S if waiting else POLL_S)
+            messages = [] if first is None else [first, *self._consumer.consume(READ_AHEAD, 0)]
+        except KafkaException as error:
+            raise kafka_error(error, "reading from Kafka") from error
+        now = time.monotonic()
+        for message in messages:
+            record = self._record(message)
+            # A rebalance may have run inside the calls above, after the message was taken from the client's queue.
+            if record is not None and self._assignment.owns((record.topic, record.partition)):
+                self._assignment.saw((record.topic, record.partition), record.offset)
+                self._buffer.add(record, now)
+
+    def _record(self, message: Message) -> Record | None:
+        if message.error() is None:
+            return from_message(message)
+        record = self._unreadable.judge(message)
+        if record is None:
+            log.warning("record not readable yet", error=message.error().name(), topic=message.topic())
+            return None
+        log.error(
+            "record passed over",
+            error=record.fault,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+        )
+        self._consumer.seek(TopicPartition(record.topic, record.partition, record.offset + 1))
+        return record
+
+    def _close_windows(self) -> None:
+        while self._stages.has_room and self._buffer.ready(time.monotonic(), idle=self._stages.hungry):
+            records, opened_at = self._buffer.cut()
+            partitions = {(record.topic, record.partition) for record in records}
+            batch = MicroBatch(
+                records,
+                {partition: self._assignment.epoch(partition) for partition in partitions},
+                self._rewinds,
+                self._consumer.consumer_group_metadata() if self._transactional else None,
+                opened_at,
+                sum(record.size for record in records),
+            )
+            self._in_flight.append(batch)
+            self._flying_records += len(records)
+            self._flying_bytes += batch.size
+            metrics.RECORDS_CONSUMED.inc(len(records))
+            self._stages.submit(batch)
+
+    def _watch(self) -> None:
+        now = time.monotonic()
+        if not self._in_flight:
+            self._finished_at = now
+        elif now - self._finished_at > self._limits.stuck_after_s:
+            raise StuckError(
+                f"{len(self._in_flight)} micro-batches in flight and none finished for {self._limits.stuck_after_s:.0f} s",
+                hint="Look for what blocks in the log above: a broker that is away, or a forward that never returns.",
+            )
+
+    def _rewind(self) -> None:
+        self._rewinds = self._stages.rewinds
+        self._assignment.renew()
+        dropped = self._buffer.drop()
+        self._offsets.rewind()
+        log.warning("reading again from the committed offsets", dropped_records=dropped)
+
+    # -- stopping -------------------------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        self._buffer.drop()
+        log.info("stopping", in_flight_records=self._flying_records)
+        self._finish(lambda _batch: True, self._limits.drain_timeout_s)
+        self._offsets.commit_now()
+        if self._in_flight:
+            raise DrainTimeoutError(
+                f"{self._flying_records} records were still in flight after {self._limits.drain_timeout_s:.0f} s",
+                hint="Nothing of them was committed: they are read again. Raise TAGLINE_LIMITS_DRAIN_TIMEOUT_S, or lower "
+                "TAGLINE_WINDOW_MAX_RECORDS, if this repeats.",
+            )
+
+    def _finish(self, concerned: Callable[[MicroBatch], bool], timeout_s: float) -> None:
+        """Wait until no micro-batch that is concerned is in flight, or the time is up."""
+        deadline = time.monotonic() + timeout_s
+        while any(concerned(batch) for batch in self._in_flight) and time.monotonic() < deadline:
+            self._stages.check()
+            self._settle(BUSY_POLL_S)
+
+    # -- rebalances: called by the client inside its polls, on this thread ---------------------------------------------
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        metrics.REBALANCES.labels("assigned").inc()
+        starting = self._offsets.starting_points(partitions) if partitions else []
+        consumer.incremental_assign(starting)
+        self._assignment.add(_names(partitions))
+        if self._paused and partitions:
+            consumer.pause(partitions)
+        self._assignment_changed("partitions assigned", partitions)
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Finish what is in flight for these partitions within the budget, commit it, and only then let go."""
+        metrics.REBALANCES.labels("revoked").inc()
+        going = frozenset(_names(partitions))
+        self._buffer.drop(going)
+        self._finish(lambda batch: not going.isdisjoint(batch.epochs), self._limits.drain_timeout_s)
+        self._offsets.commit_now()
+        self._assignment.remove(going)
+        consumer.incremental_unassign(partitions)
+        self._assignment_changed("partitions revoked", partitions)
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Somebody else may own these partitions already: drop everything, store nothing."""
+        metrics.REBALANCES.labels("lost").inc()
+        going = frozenset(_names(partitions))
+        self._buffer.drop(going)
+        self._assignment.remove(going)
+        consumer.incremental_unassign(partitions)
+        self._assignment_changed("partitions lost", partitions)
+
+    def _assignment_changed(self, event: str, partitions: Sequence[TopicPartition]) -> None:
+        metrics.ASSIGNED_PARTITIONS.set(len(self._assignment.owned))
+        metrics.PAUSED_PARTITIONS.set(len(self._assignment.owned) if self._paused else 0)
+        log.info(
+            event, partitions=[f"{t}/{p}" for t, p in _names(partitions)], owned=len(self._assignment.owned)
+        )
+
+
+def _names(partitions: Sequence[TopicPartition]) -> list[Partition]:
+    return [(position.topic, position.partition) for position in partitions]
+
+
+def _positions(partitions: frozenset[Partition]) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for topic, number in sorted(partitions)]

@@ -1,0 +1,45 @@
+"""The micro-batch: what one intake window gathered, the model classifies in one go, and one commit covers."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from worker.contracts.outbound import OutboundMessage
+from worker.stream.assignment import Assignment
+from worker.stream.record import Partition, Record
+
+
+class Outcome(NamedTuple):
+    """What became of one record: the messages it gave rise to, or why it gave none."""
+
+    kind: str
+    """`tagged`, `rejected` or `skipped`: nothing leaves without one of them."""
+    messages: list[OutboundMessage]
+    """To publish in this order: outputs of a tagged record, the one dead letter of a rejected one, none of a skipped."""
+
+
+@dataclass(slots=True, eq=False)
+class MicroBatch:
+    """Records in the order they were read, one outcome for each once publishing begins, and the offsets to commit."""
+
+    records: list[Record]
+    epochs: dict[Partition, int]
+    """Epoch of each partition when the window closed."""
+    rewind: int
+    """How many rewinds had been carried out when the window closed; an older one is stale."""
+    group_metadata: Any
+    """The consumer group's metadata under which the records were polled (opaque); None when at least once."""
+    opened_at: float
+    """Monotonic seconds at which its oldest record was read."""
+    size: int
+    """Bytes of its records."""
+    work: Any = None
+    """What the prepare stage leaves for the classify stage; the stream does not look inside."""
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def offsets(self) -> dict[Partition, int]:
+        """The offset to commit for each partition: that of the next record to read."""
+        return {(record.topic, record.partition): record.offset + 1 for record in self.records}
+
+    def current(self, assignment: Assignment) -> frozenset[Partition]:
+        """The partitions that are still ours under the epoch at which the records were read. Any thread."""
+        return frozenset(p for p, epoch in self.epochs.items() if assignment.epoch(p) == epoch)

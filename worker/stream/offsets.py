@@ -1,0 +1,141 @@
+"""Offsets: stored only for what is safe, committed by the thread that owns the consumer, found again at a start.
+
+An explicit ``commit(offsets=...)`` is never used: the broker accepts it for a partition that was lost, and so overwrites
+the new owner's offset. Stored offsets are refused for a lost partition.
+"""
+
+import time
+from collections.abc import Sequence
+
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+
+from worker.errors import DataError, DependencyError
+from worker.stream.assignment import Assignment
+from worker.stream.errors import kafka_error
+from worker.stream.microbatch import MicroBatch
+from worker.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+COMMIT_INTERVAL_S = 1.0
+"""Time between commits: what a crash replays at most is this plus what was in flight."""
+LOOKUP_TIMEOUT_S = 60.0
+"""Longest wait for committed offsets. A killed worker's open transaction hides them until it times out."""
+LOOKUP_CALL_S = 5.0
+
+
+class Offsets:
+    """Stores, commits and looks up the group's offsets. Owner thread only."""
+
+    def __init__(self, consumer: Consumer, assignment: Assignment, *, start_from: str) -> None:
+        self._consumer = consumer
+        self._assignment = assignment
+        self._start_from = start_from
+        self._stored = False
+        self._committed_at = time.monotonic()
+
+    def store(self, batch: MicroBatch) -> None:
+        """Store the offsets of a published micro-batch, for those of its partitions that are still ours."""
+        current = batch.current(self._assignment)
+        positions = [
+            TopicPartition(t, p, offset) for (t, p), offset in batch.offsets().items() if (t, p) in current
+        ]
+        if not positions:
+            return
+        try:
+            self._consumer.store_offsets(offsets=positions)
+        except KafkaException as error:
+            # The client knows of a loss before the callback told us: nothing may be stored, the new owner reads again.
+            log.warning("offsets not stored", error=error.args[0].name())
+            return
+        self._stored = True
+
+    def commit_if_due(self, now: float) -> None:
+        """Commit what is stored, in the background, once per interval."""
+        if self._stored and now - self._committed_at >= COMMIT_INTERVAL_S:
+            self._commit(asynchronous=True)
+            self._committed_at = now
+
+    def commit_now(self) -> None:
+        """Commit what is stored and wait for the answer. A refusal is logged: the records are read again."""
+        if self._stored:
+            self._commit(asynchronous=False)
+
+    def _commit(self, *, asynchronous: bool) -> None:
+        self._stored = False
+        try:
+            # Two calls, because the client's types tell them apart by the literal.
+            if asynchronous:
+                self._consumer.commit(asynchronous=True)
+            else:
+                self._consumer.commit(asynchronous=False)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._NO_OFFSET:  # noqa: SLF001 # the client's public name for it
+                metrics.COMMITS.labels("failed").inc()
+                log.warning("offsets not committed", error=error.args[0].name(), reason=error.args[0].str())
+        else:
+            metrics.COMMITS.labels("sent" if asynchronous else "confirmed").inc()
+
+    def starting_points(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
+        """Where to read each newly assigned partition from: its committed offset, or the setting's end of it.
+
+        Raises:
+            DataError: there is no committed offset and the setting says that this is an error.
+            DependencyError: the group's coordinator did not answer in time.
+        """
+        return [
+            position if position.offset >= 0 else self._without_offset(position)
+            for position in self._committed(partitions)
+        ]
+
+    def _without_offset(self, position: TopicPartition) -> TopicPartition:
+        if self._start_from == "error":
+            raise DataError(
+                f"partition {position.partition} of {position.topic} has no committed offset",
+                hint="Set TAGLINE_KAFKA_START_FROM=earliest for a new group, or restore the group's offsets.",
+            )
+        offset = OFFSET_BEGINNING if self._start_from == "earliest" else OFFSET_END
+        return TopicPartition(position.topic, position.partition, offset)
+
+    def rewind(self) -> None:
+        """Read every partition of ours again from its committed offset, or from where reading began."""
+        owned = [TopicPartition(topic, partition) for topic, partition in sorted(self._assignment.owned)]
+        for position in self._committed(owned) if owned else []:
+            first = self._assignment.first_offset((position.topic, position.partition))
+            if first is None:
+                continue  # nothing was read of it yet
+            offset = position.offset if position.offset >= 0 else first
+            self._consumer.seek(TopicPartition(position.topic, position.partition, offset))
+
+    def _committed(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
+        deadline = time.monotonic() + LOOKUP_TIMEOUT_S
+        while True:
+            try:
+                found = self._consumer.committed(list(partitions), timeout=LOOKUP_CALL_S)
+                errors = [position.error for position in found if position.error is not None]
+                if not errors:
+                    return found
+                problem = KafkaException(errors[0])
+            except KafkaException as error:
+                problem = error
+            cause = problem.args[0]
+            if not _worth_asking_again(cause):
+                raise kafka_error(cause, "looking up committed offsets") from problem
+            if time.monotonic() > deadline:
+                raise DependencyError(
+                    f"no answer about committed offsets within {LOOKUP_TIMEOUT_S:.0f} s: {cause.str()}",
+                    hint="Check the brokers; an open transaction of a killed worker must also time out first "
+                    "(TAGLINE_KAFKA_TRANSACTION_TIMEOUT_S).",
+                ) from problem
+            time.sleep(0.1)
+
+
+def _worth_asking_again(error: KafkaError) -> bool:
+    waits = (
+        KafkaError._TIMED_OUT,  # noqa: SLF001 # the client's public names
+        KafkaError._WAIT_COORD,  # noqa: SLF001
+        KafkaError._TRANSPORT,  # noqa: SLF001
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
+    )
+    return error.retriable() or error.code() in waits

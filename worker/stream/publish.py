@@ -1,0 +1,147 @@
+"""What publishing promises, and the at-least-once way of it.
+
+A publisher belongs to the publish thread. Micro-batches go in and come out in the same order.
+"""
+
+from collections import deque
+from typing import Protocol
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from worker.contracts.outbound import OutboundMessage
+from worker.errors import DependencyError
+from worker.stream.errors import kafka_error
+from worker.stream.microbatch import MicroBatch
+from worker.stream.record import Partition
+
+QUEUE_FULL_WAIT_S = 0.01
+"""How long to serve delivery reports when the producer's own queue is full, before the message is offered again."""
+
+
+class Publisher(Protocol):
+    """Puts the outputs and dead letters of micro-batches on their topics.
+
+    Contract:
+
+    1. ``publish`` may block while the broker is slow. Its return does not imply that anything was acknowledged.
+    2. ``finished`` returns micro-batches whose every message is safe, in the order in which they were published, and
+       blocks for at most ``timeout_s``. Only these may be committed (at least once) or are committed (exactly once).
+    3. Any failure that could lose a message raises a ``TaglineError``; nothing is swallowed.
+    4. All methods are called by one thread.
+    """
+
+    commits_offsets: bool
+    """Whether a finished micro-batch's offsets are already committed."""
+
+    @property
+    def pending(self) -> int:
+        """Micro-batches published and not yet handed back."""
+        ...
+
+    def publish(
+        self, batch: MicroBatch, messages: list[OutboundMessage], offsets: dict[Partition, int]
+    ) -> bool:
+        """Take a micro-batch's messages in order. False: it was rolled back, and its records must be read again."""
+        ...
+
+    def finished(self, timeout_s: float) -> list[MicroBatch]:
+        """Micro-batches that are safe now."""
+        ...
+
+    def close(self, timeout_s: float) -> None:
+        """Give up what is pending and release the connection. Never commits."""
+        ...
+
+
+def produce(producer: Producer, message: OutboundMessage, on_delivery: object) -> None:
+    """Hand one message to the producer; blocks while its queue is full, serving delivery reports meanwhile."""
+    while True:
+        try:
+            producer.produce(
+                message.topic, message.value, message.key, on_delivery=on_delivery, headers=message.headers
+            )
+        except BufferError:
+            producer.poll(QUEUE_FULL_WAIT_S)
+        except KafkaException as error:
+            raise refused(error.args[0], message.topic) from error
+        else:
+            return
+
+
+def refused(error: KafkaError, topic: str) -> Exception:
+    """The error for a message that the producer or a broker would not take."""
+    if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        return DependencyError(
+            f"a message for {topic} is larger than Kafka takes: {error.str()}",
+            hint=f"Raise max.message.bytes of {topic} (and TAGLINE_KAFKA_MESSAGE_MAX_BYTES) above the inputs' largest "
+            "record plus 64 kB, then start again: nothing was committed, so nothing is lost.",
+        )
+    return kafka_error(error, f"publishing to {topic}")
+
+
+class _Acknowledgements:
+    """Counts the delivery reports of one micro-batch."""
+
+    __slots__ = ("batch", "error", "outstanding")
+
+    def __init__(self, batch: MicroBatch, outstanding: int) -> None:
+        self.batch = batch
+        self.outstanding = outstanding
+        self.error: tuple[KafkaError, str] | None = None
+
+    def report(self, error: KafkaError | None, message: Message) -> None:
+        self.outstanding -= 1
+        if error is not None and self.error is None:
+            self.error = (error, message.topic() or "?")
+
+
+class AtLeastOncePublisher:
+    """Produces idempotently and waits for every delivery report; several micro-batches may be in flight.
+
+    The next micro-batch is produced while the last one's acknowledgements are still on their way, so that a round trip to
+    the broker costs nothing. The producer is idempotent, so order per partition holds across its retries.
+    """
+
+    commits_offsets = False
+
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
+        self._unacknowledged: deque[_Acknowledgements] = deque()
+
+    @property
+    def pending(self) -> int:
+        return len(self._unacknowledged)
+
+    def publish(
+        self,
+        batch: MicroBatch,
+        messages: list[OutboundMessage],
+        offsets: dict[Partition, int],  # noqa: ARG002 # the protocol's; here they are the owner's to store
+    ) -> bool:
+        """Queue the messages. Offsets are the owner's to store once the micro-batch is finished."""
+        acknowledgements = _Acknowledgements(batch, len(messages))
+        self._unacknowledged.append(acknowledgements)
+        for message in messages:
+            produce(self._producer, message, acknowledgements.report)
+        self._producer.poll(0)
+        return True
+
+    def finished(self, timeout_s: float) -> list[MicroBatch]:
+        """Serve delivery reports for at most `timeout_s` and hand back what is wholly acknowledged, oldest first."""
+        done: list[MicroBatch] = []
+        if not self._unacknowledged:
+            return done
+        self._producer.poll(timeout_s)
+        while self._unacknowledged:
+            oldest = self._unacknowledged[0]
+            if oldest.error is not None:
+                raise refused(*oldest.error)
+            if oldest.outstanding:
+                break
+            done.append(self._unacknowledged.popleft().batch)
+        return done
+
+    def close(self, timeout_s: float) -> None:
+        """Let go of the producer; messages still unacknowledged are purged, their records will be read again."""
+        self._producer.purge()
+        self._producer.flush(timeout_s)

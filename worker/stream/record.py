@@ -1,0 +1,55 @@
+"""One record as it was read from Kafka."""
+
+from typing import NamedTuple, cast
+
+from confluent_kafka import Message
+
+Partition = tuple[str, int]
+"""Topic and partition number."""
+
+Headers = list[tuple[str, bytes | None]]
+
+
+class Record(NamedTuple):
+    """A consumed record, byte for byte. A tuple, because one is made for every record on the hot path."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    """The record's own time (milliseconds since the epoch); 0 when the producer gave none."""
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    fault: str | None = None
+    """Why the client could not hand all of it over, so that it can only become a dead letter; None for a whole record."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of key and value: what the watermarks count."""
+        return len(self.value or b"") + len(self.key or b"")
+
+
+def from_message(message: Message) -> Record:
+    """Copy a message of the client into a record. The message must carry no error."""
+    fault = None
+    try:
+        headers = cast("Headers", message.headers() or [])
+    except UnicodeDecodeError:
+        headers, fault = [], "a header's name is not UTF-8"
+    kind, timestamp_ms = message.timestamp()
+    return Record(
+        cast("str", message.topic()),
+        cast("int", message.partition()),
+        cast("int", message.offset()),
+        timestamp_ms if kind else 0,
+        cast("bytes | None", message.key()),
+        cast("bytes | None", message.value()),
+        headers,
+        fault,
+    )
+
+
+def unreadable(topic: str, partition: int, offset: int, fault: str) -> Record:
+    """Stand in for a record that the client cannot decode: its coordinates, and why."""
+    return Record(topic, partition, offset, 0, None, None, [], fault)
