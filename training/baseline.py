@@ -7,8 +7,8 @@ from typing import Any
 
 from training.data import Row
 
-CHARACTER_NGRAMS = (1, 4)
-MAX_FEATURES = 300_000
+CHARACTER_NGRAMS = (1, 3)
+MAX_FEATURES = 200_000
 
 
 def majority_accuracy(labels: Sequence[str]) -> float:

@@ -3,6 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+_RULES = (
+    "A review has two trained labels; with p = P(positive), neutral is 2 x share x min(p, 1 - p), taken in equal parts "
+    "from both sides. A title's tone says what the title discloses or promotes, not whether the product is good."
+)
+
 
 def render_card(manifest: Mapping[str, Any], size_bytes: int, layers: int, origin: str) -> str:
     """Markdown: what the bundle is, what it answers, what was measured, what it is not for."""
@@ -10,8 +15,7 @@ def render_card(manifest: Mapping[str, Any], size_bytes: int, layers: int, origi
     lines = [
         f"# {manifest['name']} {manifest['version']}",
         "",
-        f"Encoder of {layers} layers, {size_bytes / 1e6:.1f} MB in all, at most {manifest['max_tokens']} tokens a text "
-        "(head and tail of longer ones).",
+        f"Encoder of {layers} layers, {size_bytes / 1e6:.1f} MB in all, reads at most {manifest['max_tokens']} tokens of a text.",
         "",
         *([origin.strip(), ""] if origin else []),
         "## What it answers",
@@ -24,8 +28,7 @@ def render_card(manifest: Mapping[str, Any], size_bytes: int, layers: int, origi
         lines.append(f"| {kind} | {', '.join(entry['labels'])} | {entry['temperature']} | {share} |")
     lines += [
         "",
-        "A review has two trained labels; with p = P(positive), neutral is 2 x share x min(p, 1 - p), taken in equal parts "
-        "from both sides. A title's tone says what the title discloses or promotes, not whether the product is good.",
+        _RULES,
         "",
     ]
     sets = evaluation.get("sets") or {}

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import BertForSequenceClassification
+from transformers import PreTrainedModel
 
 from training import model as models
 from training.batches import Batch
@@ -24,8 +25,11 @@ class DistilConfig:
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     temperature: float = 2.0
     """Softens both sides, so that the student also learns how sure the teacher is."""
-    teacher_share: float = 0.8
+    teacher_share: float = 0.5
     """Weight of the teacher's answer on labelled texts; the rest goes to the label. Unlabelled texts have only the former."""
+    hidden_weight: float = 1.0
+    """Weight of the distance between the hidden states of the student's layers and of the teacher's same layers. With 0 the
+    teacher is asked once a text, and its logits are kept for later epochs."""
 
 
 class TeacherAnswers:
@@ -34,7 +38,7 @@ class TeacherAnswers:
     Memory: one float32 a column and example.
     """
 
-    def __init__(self, teacher: BertForSequenceClassification, examples: int, columns: int) -> None:
+    def __init__(self, teacher: PreTrainedModel, examples: int, columns: int) -> None:
         self._teacher = teacher.train(False)
         self._logits = torch.zeros(examples, columns)
         self._known = torch.zeros(examples, dtype=torch.bool)
@@ -67,6 +71,21 @@ def distillation_loss(
     )
 
 
+def hidden_distance(
+    student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor], mask: torch.Tensor
+) -> torch.Tensor:
+    """Mean squared distance of hidden states over the real tokens, as a share of the teacher's own mean square.
+
+    ``student``, ``teacher``: as many tensors [texts, tokens, width] each, paired in order. ``mask`` [texts, tokens].
+    """
+    real = mask.bool()
+    shares = []
+    for own, goal in zip(student, teacher, strict=True):
+        target = goal[real].float()
+        shares.append((own[real].float() - target).square().mean() / target.square().mean())
+    return torch.stack(shares).mean()
+
+
 def distil(
     teacher_folder: Path,
     rows: Sequence[Row],
@@ -86,21 +105,17 @@ def distil(
     teacher, tokenizer, columns = models.load(teacher_folder)
     student, _, _ = models.load(teacher_folder)
     models.keep_layers(student, config.finetune.layers)
-    answers = TeacherAnswers(teacher, len(rows), columns.width)
+    if config.hidden_weight > 0:
+        objective = _hidden_objective(teacher, config.finetune.layers, config)
+    else:
+        objective = _logits_objective(TeacherAnswers(teacher, len(rows), columns.width), config)
     return finetune_model(
-        student,
-        tokenizer,
-        columns,
-        rows,
-        validation_rows,
-        out,
-        config.finetune,
-        objective=_objective(answers, config),
+        student, tokenizer, columns, rows, validation_rows, out, config.finetune, objective=objective
     )
 
 
-def _objective(answers: TeacherAnswers, config: DistilConfig) -> Objective:
-    def objective(model: BertForSequenceClassification, batch: Batch) -> torch.Tensor:
+def _logits_objective(answers: TeacherAnswers, config: DistilConfig) -> Objective:
+    def objective(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
         return distillation_loss(
             logits_of(model, batch),
             answers.of(batch),
@@ -108,5 +123,33 @@ def _objective(answers: TeacherAnswers, config: DistilConfig) -> Objective:
             temperature=config.temperature,
             teacher_share=config.teacher_share,
         )
+
+    return objective
+
+
+def _hidden_objective(teacher: PreTrainedModel, layers: Sequence[int], config: DistilConfig) -> Objective:
+    teacher.train(False)
+
+    def objective(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
+        def outputs_of(one: PreTrainedModel) -> Any:
+            return one(
+                input_ids=batch.input_ids, attention_mask=batch.attention_mask, output_hidden_states=True
+            )
+
+        with torch.no_grad():
+            goal = outputs_of(teacher)
+        said = outputs_of(model)
+        answer = distillation_loss(
+            said.logits.float(),
+            goal.logits.float(),
+            batch,
+            temperature=config.temperature,
+            teacher_share=config.teacher_share,
+        )
+        # Entry 0 holds the embeddings, so layer n's output is entry n + 1.
+        distance = hidden_distance(
+            said.hidden_states[1:], [goal.hidden_states[layer + 1] for layer in layers], batch.attention_mask
+        )
+        return answer + config.hidden_weight * distance
 
     return objective

@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
-from transformers import BertForSequenceClassification
+from transformers import PreTrainedModel
 
+from training import model as models
 from training.baseline import LinearBaseline, majority_accuracy
 from training.batches import encode
+from training.calibrate import fit_temperature
 from training.data import Row
 from training.finetune import pad_id_of
 from training.metrics import Floats, Ints, confusion, score
@@ -18,7 +21,7 @@ from training.predict import gold_of, logits_for, probabilities_of
 
 
 def logits_and_gold(
-    model: BertForSequenceClassification,
+    model: PreTrainedModel,
     tokenizer: Tokenizer,
     columns: Columns,
     rows: Sequence[Row],
@@ -54,7 +57,7 @@ def score_set(
 
 
 def evaluate(
-    model: BertForSequenceClassification,
+    model: PreTrainedModel,
     tokenizer: Tokenizer,
     columns: Columns,
     sets: Mapping[str, Sequence[Row]],
@@ -82,3 +85,31 @@ def linear_rows(train: Sequence[Row], sets: Mapping[str, Sequence[Row]]) -> dict
             if rows[0].kind == kind:
                 results[name] = baseline.accuracy(rows)
     return results
+
+
+def evaluate_folder(
+    folder: Path, sets: Mapping[str, Sequence[Row]], *, max_tokens: int
+) -> dict[str, dict[str, Any]]:
+    """Scores of a bundle (its own length limit and temperatures) or of a trained model's folder."""
+    from training.export import MANIFEST, load_bundle
+
+    if (folder / MANIFEST).is_file():
+        bundle = load_bundle(folder)
+        temperatures = {kind: float(entry["temperature"]) for kind, entry in bundle.manifest["kinds"].items()}
+        model, tokenizer, columns = bundle.model, bundle.tokenizer, bundle.columns
+        max_tokens = int(bundle.manifest["max_tokens"])
+    else:
+        (model, tokenizer, columns), temperatures = models.load(folder), {}
+    return evaluate(model, tokenizer, columns, sets, max_tokens=max_tokens, temperatures=temperatures)
+
+
+def temperatures_from(
+    folder: Path, sets: Mapping[str, Sequence[Row]], *, max_tokens: int
+) -> dict[str, float]:
+    """The temperature of every kind that a validation set is of."""
+    model, tokenizer, columns = models.load(folder)
+    by_kind: dict[str, list[tuple[Floats, Ints]]] = {}
+    for rows in sets.values():
+        pair = logits_and_gold(model, tokenizer, columns, rows, max_tokens=max_tokens)
+        by_kind.setdefault(rows[0].kind, []).append(pair)
+    return {kind: fit_temperature(pairs, columns.of(kind)) for kind, pairs in by_kind.items()}

@@ -1,12 +1,12 @@
 """Fine-tuning: labelled rows and a base checkpoint in, a trained model's folder out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
-from transformers import BertForSequenceClassification
+from transformers import BertForSequenceClassification, PreTrainedModel
 
 from training import model as models
 from training.batches import Example, encode
@@ -24,7 +24,7 @@ from training.trainer import State, TrainConfig, Trainer, Validation, fastest_pr
 class FinetuneConfig:
     """What to build and how to train it."""
 
-    train: TrainConfig = TrainConfig()
+    train: TrainConfig = field(default_factory=TrainConfig)
     max_tokens: int = 256
     layers: tuple[int, ...] | None = None
     """Encoder layers to keep; None keeps all."""
@@ -41,7 +41,7 @@ def validate_on(
 ) -> Validation:
     """A function that scores a model: ``accuracy`` (mean over sets) and the accuracy of every set."""
 
-    def validation(model: BertForSequenceClassification) -> dict[str, float]:
+    def validation(model: PreTrainedModel) -> dict[str, float]:
         result: dict[str, float] = {}
         f1: list[float] = []
         for name, examples in sets.items():

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 
 import torch
-from transformers import BertForSequenceClassification
+from transformers import PreTrainedModel
 
 from training.batches import Batch
 
-Objective = Callable[[BertForSequenceClassification, Batch], torch.Tensor]
+Objective = Callable[[PreTrainedModel, Batch], torch.Tensor]
 """Scalar mean loss of a batch, in float32, with gradients."""
 
 
-def logits_of(model: BertForSequenceClassification, batch: Batch) -> torch.Tensor:
+def logits_of(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
     """Logits [texts, columns] in float32."""
     logits: torch.Tensor = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
     return logits.float()
@@ -35,7 +35,7 @@ def soft_cross_entropy(logits: torch.Tensor, batch: Batch, *, smoothing: float =
 def cross_entropy(smoothing: float = 0.0) -> Objective:
     """The plain objective, with label smoothing when asked."""
 
-    def objective(model: BertForSequenceClassification, batch: Batch) -> torch.Tensor:
+    def objective(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
         return soft_cross_entropy(logits_of(model, batch), batch, smoothing=smoothing)
 
     return objective

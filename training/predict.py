@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from transformers import BertForSequenceClassification
+from transformers import PreTrainedModel
 
 from training.batches import Example, collate, pack_sorted
 from training.metrics import Floats, Ints
@@ -15,7 +15,7 @@ TOKENS_PER_BATCH = 4096
 
 
 def logits_for(
-    model: BertForSequenceClassification,
+    model: PreTrainedModel,
     examples: Sequence[Example],
     columns: Columns,
     *,

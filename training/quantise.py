@@ -5,6 +5,7 @@ never depends on its neighbours, as it does with activations that are quantised 
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
@@ -63,3 +64,20 @@ def dequantise_state(stored: Mapping[str, torch.Tensor]) -> dict[str, torch.Tens
         for name, value in stored.items()
         if not name.endswith(SCALE_SUFFIX)
     }
+
+
+def quantise_folder(trained: Path, out: Path) -> float:
+    """Write the model with int8-rounded weights (as float32). Returns the mean relative error of its matrices."""
+    from training import model as models
+
+    model, tokenizer, columns = models.load(trained)
+    state = dict(model.state_dict())
+    rounded = dequantise_state(quantise_state(state))
+    errors = [
+        float((rounded[name] - value).norm() / value.norm().clamp(min=1e-12))
+        for name, value in state.items()
+        if value.ndim == 2 and name in rounded
+    ]
+    model.load_state_dict(rounded, strict=False)
+    models.save(model, tokenizer, columns, out)
+    return sum(errors) / max(1, len(errors))

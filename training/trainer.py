@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
-from transformers import BertForSequenceClassification
+from transformers import PreTrainedModel
 
 from training.batches import Batch, Example, collate, plan
 from training.model import Columns
@@ -74,14 +74,14 @@ class State:
 class StepContext:
     """What a hook sees after backward and before the optimiser's step."""
 
-    model: BertForSequenceClassification
+    model: PreTrainedModel
     batch: Batch
     objective: Objective
     step: int
 
 
 Hook = Callable[[StepContext], None]
-Validation = Callable[[BertForSequenceClassification], dict[str, float]]
+Validation = Callable[[PreTrainedModel], dict[str, float]]
 
 
 def fastest_precision() -> Literal["float32", "bfloat16"]:
@@ -108,7 +108,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: BertForSequenceClassification,
+        model: PreTrainedModel,
         columns: Columns,
         examples: Sequence[Example],
         objective: Objective,

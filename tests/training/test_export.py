@@ -1,0 +1,149 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.rows import make_rows
+from training import model as models
+from training.batches import encode
+from training.canaries import CANARIES
+from training.data import Row
+from training.distil import DistilConfig, distil
+from training.evaluate import evaluate_folder
+from training.export import ExportConfig, export_bundle, label_of, load_bundle, three_label_probabilities
+from training.finetune import FinetuneConfig, finetune
+from training.predict import logits_for
+from training.quantise import dequantise_state, half_state, quantise_rows, quantise_state
+from training.trainer import TrainConfig
+from worker.errors import ModelError
+
+QUICK = TrainConfig(epochs=3, lr=2e-3, tokens_per_batch=256, precision="float32", seed=3)
+LONGER = FinetuneConfig(train=replace(QUICK, epochs=14, average_decay=0.9), max_tokens=32)
+TITLES = [
+    Row(f"{word} 手机 {number}", tone, "title")
+    for number in range(12)
+    for word, tone in (("二手", "negative"), ("爆款", "positive"), ("书", "neutral"))
+]
+
+
+@pytest.fixture(scope="module")
+def trained(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained")
+    finetune(str(base), [*make_rows(240, seed=1), *TITLES], {}, out, LONGER)
+    return out / "model"
+
+
+def _config(**changes: object) -> ExportConfig:
+    return replace(ExportConfig("tiny", "1", 32, neutral_share=0.2, canaries=()), **changes)  # type: ignore[arg-type]  # by name
+
+
+def test_int8_rows_are_within_half_a_step() -> None:
+    weight = torch.randn(20, 50, generator=torch.Generator().manual_seed(0))
+    stored, scale = quantise_rows(weight)
+    assert stored.dtype == torch.int8
+    error = (stored.float() * scale[:, None] - weight).norm() / weight.norm()
+    assert float(error) < 0.01
+
+
+def test_only_matrices_are_rounded() -> None:
+    state = {"a": torch.randn(4, 4), "b": torch.randn(4)}
+    again = dequantise_state(quantise_state(state))
+    assert torch.equal(again["b"], state["b"])
+    assert not torch.equal(again["a"], state["a"])
+    assert torch.equal(dequantise_state(half_state(state))["a"], state["a"].half().float())
+
+
+@pytest.mark.parametrize("storage", ["int8", "float16"])
+def test_a_bundle_answers_as_the_model_that_was_exported(trained: Path, tmp_path: Path, storage: str) -> None:
+    export_bundle(trained, tmp_path, _config(storage=storage))
+    bundle = load_bundle(tmp_path)
+    model, tokenizer, columns = models.load(trained)
+    examples = encode(make_rows(30, seed=9), tokenizer, columns, max_tokens=32)
+    expected = logits_for(model, examples, columns, pad_id=1)
+    found = logits_for(bundle.model, examples, bundle.columns, pad_id=1)
+    assert np.abs(found - expected).max() < 0.05
+
+
+def test_a_changed_file_is_refused(trained: Path, tmp_path: Path) -> None:
+    export_bundle(trained, tmp_path, _config())
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"config\.json"):
+        load_bundle(tmp_path)
+
+
+def test_a_canary_with_another_answer_stops_the_export(trained: Path, tmp_path: Path) -> None:
+    model, tokenizer, columns = models.load(trained)
+    manifest = export_bundle(trained, tmp_path, _config())
+    answer = three_label_probabilities(
+        model, tokenizer, columns, [Row("手机 很好", None)], manifest["kinds"], max_tokens=32
+    )[0]
+    wrong = "negative" if label_of(answer) != "negative" else "positive"
+    with pytest.raises(ModelError, match="canary"):
+        export_bundle(trained, tmp_path, _config(canaries=[("review", "手机 很好", wrong)]))
+
+
+def test_ties_go_to_neutral_and_then_to_positive() -> None:
+    assert label_of(np.array([0.4, 0.4, 0.2])) == "neutral"
+    assert label_of(np.array([0.5, 0.0, 0.5])) == "positive"
+    assert label_of(np.array([0.6, 0.0, 0.4])) == "negative"
+
+
+def test_the_worker_gives_the_same_probabilities(trained: Path, tmp_path: Path) -> None:
+    classify = pytest.importorskip("worker.classify.classifier")
+    canaries = []
+    for kind, text in (("review", "手机 很好"), ("review", "hotel is awful"), ("title", "二手 手机")):
+        manifest = export_bundle(trained, tmp_path, _config())
+        model, tokenizer, columns = models.load(trained)
+        answer = three_label_probabilities(
+            model, tokenizer, columns, [Row(text, None, kind)], manifest["kinds"], max_tokens=32
+        )[0]
+        canaries.append((kind, text, label_of(answer)))
+    manifest = export_bundle(trained, tmp_path, _config(canaries=canaries))
+    assert classify is not None
+    assert [canary["label"] for canary in manifest["canaries"]] == [label for _, _, label in canaries]
+
+
+@pytest.mark.parametrize("hidden_weight", [0.0, 1.0])
+def test_a_student_learns_from_texts_without_labels(
+    trained: Path, tmp_path: Path, hidden_weight: float
+) -> None:
+    rows = [replace(row, label=None) for row in make_rows(120, seed=6)]
+    config = DistilConfig(
+        finetune=FinetuneConfig(train=replace(QUICK, epochs=6), max_tokens=32, layers=(1, 3)),
+        hidden_weight=hidden_weight,
+    )
+    distil(trained, rows, {}, tmp_path, config)
+    teacher, tokenizer, columns = models.load(trained)
+    student, _, _ = models.load(tmp_path / "model")
+    untaught, _, _ = models.load(trained)
+    models.keep_layers(untaught, (1, 3))
+    examples = encode(make_rows(60, seed=7), tokenizer, columns, max_tokens=32)
+    goal, taught, raw = (
+        logits_for(model, examples, columns, pad_id=1)[:, :2] for model in (teacher, student, untaught)
+    )
+
+    def gap(logits: np.ndarray) -> float:  # distance of the polarity margin from the teacher's
+        return float(np.abs((logits[:, 1] - logits[:, 0]) - (goal[:, 1] - goal[:, 0])).mean())
+
+    assert gap(taught) < gap(raw)
+
+
+def test_a_bundle_is_scored_with_its_own_temperatures(trained: Path, tmp_path: Path) -> None:
+    export_bundle(trained, tmp_path, _config(temperatures={"review": 3.0}))
+    rows = make_rows(40, seed=9)
+    calm = evaluate_folder(tmp_path, {"x": rows}, max_tokens=32)["x"]
+    raw = evaluate_folder(trained, {"x": rows}, max_tokens=32)["x"]
+    assert calm["accuracy"] == pytest.approx(raw["accuracy"], abs=0.05)
+    assert calm["ece"] != raw["ece"]
+
+
+def test_canaries_cover_both_languages_and_every_label() -> None:
+    assert {(kind, label) for kind, _, label in CANARIES} >= {
+        ("review", "negative"),
+        ("review", "positive"),
+        ("title", "negative"),
+        ("title", "neutral"),
+        ("title", "positive"),
+    }

@@ -1,0 +1,42 @@
+import pytest
+
+from training.titles.functions import FUNCTIONS, report, tone_of
+
+
+@pytest.mark.parametrize(
+    ("title", "tone"),
+    [
+        ("不锈钢保温杯 500ml 白色", "neutral"),
+        ("夏季爆款短袖 百搭显瘦", "positive"),
+        ("二手单反相机 九成新", "negative"),
+        ("爆款大衣 断码清仓", "negative"),
+        ("USB-C cable, 2 m", "neutral"),
+        ("Best seller yoga mat", "positive"),
+        ("Refurbished laptop 14 inch", "negative"),
+        ("Causedroid toy robot", "neutral"),
+    ],
+)
+def test_the_tone_of_a_title_follows_from_its_words(title: str, tone: str) -> None:
+    assert tone_of(title) == tone
+
+
+def test_the_same_title_in_two_languages_has_one_tone() -> None:
+    pairs = [
+        ("二手相机", "Used camera"),
+        ("清仓 外套", "Clearance coat"),
+        ("热卖 水壶", "Hot sale kettle"),
+        ("木椅", "Wooden chair"),
+    ]
+    assert [tone_of(zh) for zh, _ in pairs] == [tone_of(en) for _, en in pairs]
+
+
+def test_coverage_and_conflict_are_shares_of_all_titles() -> None:
+    found = report(["二手 爆款 手机", "二手书", "木椅", "铁锅"])
+    assert found.covered == 0.5
+    assert found.conflict == 0.25
+    assert found.coverage["used_zh"] == 0.5
+    assert found.tones == {"negative": 0.5, "neutral": 0.5, "positive": 0.0}
+
+
+def test_function_names_are_unique() -> None:
+    assert len({function.name for function in FUNCTIONS}) == len(FUNCTIONS)

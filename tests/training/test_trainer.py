@@ -1,0 +1,175 @@
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import BertForSequenceClassification
+
+from training import model as models
+from training.batches import encode
+from training.data import Row
+from training.finetune import FinetuneConfig, finetune
+from training.model import Columns
+from training.objective import cross_entropy
+from training.optim import depth_of, parameter_groups, schedule_factor
+from training.runs import read_json
+from training.trainer import TrainConfig, Trainer
+from worker.errors import UsageError
+
+REVIEW = Columns({"review": ("negative", "positive")})
+QUICK = TrainConfig(epochs=2, lr=2e-3, tokens_per_batch=256, precision="float32", average_decay=0.9, seed=3)
+
+
+def _trainer(base: Path, rows: list[Row], out: Path, config: TrainConfig = QUICK) -> Trainer:
+    model = models.build(str(base), REVIEW, dropout=0.1, seed=config.seed)
+    examples = encode(rows, models.load_tokenizer(base), REVIEW, max_tokens=32)
+    return Trainer(model, REVIEW, examples, cross_entropy(), config, out, pad_id=1)
+
+
+def _weights(model: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([value.detach().flatten() for value in model.parameters()])
+
+
+def test_a_finetuned_model_beats_the_majority(
+    base: Path, train_rows: list[Row], other_rows: list[Row], tmp_path: Path
+) -> None:
+    config = FinetuneConfig(train=replace(QUICK, epochs=14, evaluate_every_steps=40), max_tokens=32)
+    state = finetune(str(base), train_rows, {"other": other_rows}, tmp_path, config)
+    report = read_json(tmp_path / "before_after.json")
+    assert report["after"]["accuracy"] > 0.9 > report["before"]["accuracy"]
+    assert state.best_metric == pytest.approx(report["after"]["accuracy"])
+    assert read_json(tmp_path / "run.json")["options"]["config"]["train"]["seed"] == 3
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_the_same_seed_gives_the_same_weights(base: Path, train_rows: list[Row], tmp_path: Path) -> None:
+    results = []
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        trainer = _trainer(base, train_rows, tmp_path / name, replace(QUICK, seed=seed))
+        trainer.run()
+        results.append(_weights(trainer.model))
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
+
+
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(
+    base: Path, train_rows: list[Row], tmp_path: Path
+) -> None:
+    whole = _trainer(base, train_rows, tmp_path / "whole")
+    whole.run()
+    for steps in (5, 9):
+        _trainer(base, train_rows, tmp_path / "parts").run(stop_after_steps=steps)
+    rest = _trainer(base, train_rows, tmp_path / "parts")
+    state = rest.run()
+    assert state.step == whole.state.step
+    assert torch.equal(_weights(whole.model), _weights(rest.model))
+
+
+def test_a_folder_of_another_run_is_refused(base: Path, train_rows: list[Row], tmp_path: Path) -> None:
+    _trainer(base, train_rows, tmp_path).run(stop_after_steps=1)
+    with pytest.raises(UsageError, match="another configuration"):
+        _trainer(base, train_rows, tmp_path, replace(QUICK, lr=1e-3)).run()
+
+
+def test_accumulated_batches_give_the_gradient_of_their_mean(
+    base: Path, train_rows: list[Row], tmp_path: Path
+) -> None:
+    config = replace(
+        QUICK, accumulate=2, optimiser="sgd", warmup_share=0.0, average_decay=0.0, weight_decay=0.0
+    )
+    trainer = _trainer(base, train_rows, tmp_path, replace(config, clip_norm=1e9))
+    trainer.model.train(False)
+    before = _weights(trainer.model)
+    chosen = trainer._epoch_batches(0)[:2]
+    trainer._step(chosen)
+    together = _weights(trainer.model) - before
+    steps = []
+    for batch in chosen:
+        single = _trainer(base, train_rows, tmp_path, replace(config, clip_norm=1e9))
+        single.model.train(False)
+        single._step([batch])
+        steps.append(_weights(single.model) - before)
+    assert torch.allclose(together, (steps[0] + steps[1]) / 2, atol=1e-5)
+
+
+def test_training_stops_when_nothing_gets_better(
+    base: Path, train_rows: list[Row], other_rows: list[Row], tmp_path: Path
+) -> None:
+    train = replace(QUICK, lr=0.0, epochs=20, evaluate_every_steps=2, patience=3, average_decay=0.0)
+    state = finetune(
+        str(base), train_rows, {"other": other_rows}, tmp_path, FinetuneConfig(train=train, max_tokens=32)
+    )
+    assert state.best_step == 2
+    assert state.step == 8
+
+
+def test_biases_and_norms_do_not_decay_and_deeper_layers_learn_slower(base: Path) -> None:
+    model = models.build(str(base), REVIEW)
+    groups = parameter_groups(model, lr=1.0, weight_decay=0.1, layer_decay=0.5, layers=4)
+    for group in groups:
+        assert {parameter.ndim > 1 for parameter in group["params"]} == {group["weight_decay"] > 0}
+    rates = {group["lr"] for group in groups}
+    assert rates == {0.5**depth for depth in range(6)}
+    assert depth_of("bert.encoder.layer.3.output.dense.weight", 4) == 1
+    assert depth_of("bert.embeddings.word_embeddings.weight", 4) == 5
+    assert depth_of("classifier.weight", 4) == 0
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_the_rate_warms_up_and_ends_at_nothing(schedule: str) -> None:
+    factor = schedule_factor("linear" if schedule == "linear" else "cosine", 0.1)
+    assert factor(0.0) == 0.0
+    assert factor(0.1) == pytest.approx(1.0)
+    assert factor(0.55) == pytest.approx(0.5)
+    assert factor(1.0) == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(("how", "top", "frozen"), [("head", 0, 4), ("top", 1, 3)])
+def test_frozen_layers_keep_their_weights(
+    base: Path, train_rows: list[Row], tmp_path: Path, how: str, top: int, frozen: int
+) -> None:
+    train = replace(QUICK, epochs=0.5, average_decay=0.0)
+    config = FinetuneConfig(
+        train=train, max_tokens=32, freezing="head" if how == "head" else "top", top_layers=top
+    )
+    finetune(str(base), train_rows, {}, tmp_path, config)
+    before = models.build(str(base), REVIEW, seed=train.seed)
+    after, _, _ = models.load(tmp_path / "model")
+
+    def same(left: BertForSequenceClassification, right: BertForSequenceClassification, layer: int) -> bool:
+        return torch.equal(
+            _weights(left.bert.encoder.layer[layer]), _weights(right.bert.encoder.layer[layer])
+        )
+
+    assert [same(before, after, layer) for layer in range(4)] == [layer < frozen for layer in range(4)]
+    assert not torch.equal(before.classifier.weight, after.classifier.weight)
+
+
+TWO_PROCESSES = """
+import torch
+from pathlib import Path
+from tests.training.rows import make_rows
+from tests.training.test_trainer import _trainer, _weights, QUICK
+torch.set_num_threads(1)
+trainer = _trainer(Path({base!r}), make_rows(240, seed=1), Path({out!r}))
+trainer.run(stop_after_steps=4)
+torch.save(_weights(trainer.model), Path({out!r}) / f"weights-{{trainer.rank}}.pt")
+"""
+
+
+def test_two_processes_hold_the_same_weights(base: Path, tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(TWO_PROCESSES.format(base=str(base), out=str(tmp_path / "out")))
+    root = Path(__file__).parents[2]
+    subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)],
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        timeout=120,
+        capture_output=True,
+    )
+    left, right = (torch.load(tmp_path / "out" / f"weights-{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert torch.equal(left, right)

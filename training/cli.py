@@ -1,0 +1,347 @@
+"""``tagline train``: the commands. Each parses its options, calls one function and prints what came out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from training.data import Row
+
+app = typer.Typer(no_args_is_help=True, help="Train, distil, evaluate and export models.")
+
+Files = Annotated[
+    list[Path], typer.Argument(help="JSONL, CSV or Parquet with text, label[, kind, category].")
+]
+Out = Annotated[Path, typer.Option(help="Folder of the run. A killed run goes on when called again with it.")]
+Seed = Annotated[int, typer.Option(help="Decides order, dropout and the head's first weights.")]
+Epochs = Annotated[float, typer.Option(min=0.001, help="Passes over the data; 2 to 4 for small encoders.")]
+Minutes = Annotated[
+    float | None, typer.Option(help="Let the schedule end after this time even if the epochs are not done.")
+]
+Rate = Annotated[float, typer.Option(help="Peak learning rate: 2e-5 for base models, 1e-4 for small ones.")]
+Tokens = Annotated[int, typer.Option(min=8, help="Longest text in tokens; longer ones keep head and tail.")]
+BatchTokens = Annotated[
+    int, typer.Option(min=64, help="Padded tokens a batch; lower it when memory runs out.")
+]
+Precision = Annotated[str, typer.Option(help="auto (measured), float32 or bfloat16.")]
+Validation = Annotated[
+    list[Path] | None, typer.Option(help="Validation file; repeatable. Each file is a set of one kind.")
+]
+
+
+def _sets(files: list[Path] | None) -> dict[str, list["Row"]]:
+    from training.data import read_rows
+
+    return {path.name.split(".")[0]: read_rows(path) for path in files or []}
+
+
+@app.command()
+def prepare(
+    files: Files,
+    out: Annotated[Path, typer.Option(help="Folder for train, validation and test as .jsonl.gz.")],
+    test: Annotated[
+        list[Path] | None, typer.Option(help="Ready test file; repeatable. Else a share is split off.")
+    ] = None,
+    validation: Annotated[list[Path] | None, typer.Option(help="Ready validation file; repeatable.")] = None,
+    validation_share: Annotated[float, typer.Option(min=0, max=0.5)] = 0.05,
+    test_share: Annotated[float, typer.Option(min=0, max=0.5)] = 0.05,
+    seed: Seed = 0,
+) -> None:
+    """Deduplicate and split labelled files. A text of a test or validation split never stays in train."""
+    from training.data import read_rows, write_rows
+    from training.prepare import prepare as split
+    from training.runs import write_json
+
+    def load(paths: list[Path] | None) -> list["Row"]:
+        return [row for path in paths or [] for row in read_rows(path)]
+
+    prepared = split(
+        load(files),
+        validation_share=validation_share,
+        test_share=test_share,
+        seed=seed,
+        test_rows=load(test),
+        validation_rows=load(validation),
+    )
+    for name, rows in prepared.splits.items():
+        write_rows(out / f"{name}.jsonl.gz", rows)
+    write_json(out / "counts.json", prepared.counts)
+    for name, count in prepared.counts.items():
+        typer.echo(f"{name}: {count}")
+
+
+@app.command()
+def pretrain(
+    files: Files,
+    base: Annotated[str, typer.Option(help="Folder or hub name of a BERT encoder.")],
+    out: Out,
+    epochs: Epochs = 1.0,
+    minutes: Minutes = None,
+    lr: Rate = 1e-4,
+    max_tokens: Tokens = 128,
+    batch_tokens: BatchTokens = 2048,
+    seed: Seed = 0,
+) -> None:
+    """Go on pre-training an encoder on unlabelled text of the domain (masked-language modelling)."""
+    from training.data import read_rows
+    from training.pretrain import pretrain as run
+    from training.trainer import TrainConfig
+
+    rows = [row for path in files for row in read_rows(path)]
+    config = TrainConfig(
+        epochs=epochs, budget_minutes=minutes, lr=lr, tokens_per_batch=batch_tokens, seed=seed
+    )
+    state = run(base, rows, out, config, max_tokens=max_tokens)
+    typer.echo(f"{state.step} steps; the encoder is in {out / 'model'}")
+
+
+@app.command()
+def finetune(
+    files: Files,
+    base: Annotated[str, typer.Option(help="Folder or hub name of a BERT encoder.")],
+    out: Out,
+    validation: Validation = None,
+    epochs: Epochs = 2.0,
+    minutes: Minutes = None,
+    lr: Rate = 1e-4,
+    optimiser: Annotated[str, typer.Option(help="adamw, sgd or adafactor.")] = "adamw",
+    schedule: Annotated[str, typer.Option(help="linear or cosine.")] = "linear",
+    warmup_share: Annotated[float, typer.Option(min=0, max=1)] = 0.06,
+    weight_decay: Annotated[float, typer.Option(min=0)] = 0.01,
+    layer_decay: Annotated[
+        float, typer.Option(help="Factor of the rate a layer downwards; 1 for none.")
+    ] = 1.0,
+    dropout: Annotated[float, typer.Option(min=0, max=0.9)] = 0.0,
+    label_smoothing: Annotated[float, typer.Option(min=0, max=0.5)] = 0.0,
+    freezing: Annotated[str, typer.Option(help="none, head, top or gradual.")] = "none",
+    top_layers: Annotated[int, typer.Option(help="With --freezing top: layers that train.")] = 0,
+    layers: Annotated[str, typer.Option(help="Encoder layers to keep, as 1,3,5; empty keeps all.")] = "",
+    accumulate: Annotated[int, typer.Option(min=1, help="Batches a step.")] = 1,
+    average_decay: Annotated[
+        float, typer.Option(min=0, max=0.9999, help="Decay of the weights' average; 0 off.")
+    ] = 0.0,
+    metric: Annotated[
+        str, typer.Option(help="What early stopping and the best checkpoint look at.")
+    ] = "accuracy",
+    patience: Annotated[
+        int, typer.Option(help="Evaluations without gain before stopping; 0 never stops early.")
+    ] = 0,
+    evaluate_every: Annotated[int, typer.Option(min=1, help="Steps between evaluations.")] = 500,
+    max_tokens: Tokens = 256,
+    batch_tokens: BatchTokens = 2048,
+    precision: Precision = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Fine-tune a classifier on labelled files. Run it under torchrun for several processes."""
+    from training.choices import one_of
+    from training.data import read_rows
+    from training.finetune import FinetuneConfig
+    from training.finetune import finetune as run
+    from training.prepare import check_no_leak
+    from training.trainer import TrainConfig
+
+    rows = [row for path in files for row in read_rows(path) if row.label is not None]
+    sets = _sets(validation)
+    check_no_leak({"train": rows, "validation": [row for part in sets.values() for row in part]})
+    config = FinetuneConfig(
+        train=TrainConfig(
+            epochs=epochs,
+            budget_minutes=minutes,
+            lr=lr,
+            optimiser=one_of("optimiser", optimiser, "adamw", "sgd", "adafactor"),
+            schedule=one_of("schedule", schedule, "linear", "cosine"),
+            warmup_share=warmup_share,
+            weight_decay=weight_decay,
+            layer_decay=layer_decay,
+            tokens_per_batch=batch_tokens,
+            accumulate=accumulate,
+            precision=one_of("precision", precision, "auto", "float32", "bfloat16"),
+            average_decay=average_decay,
+            seed=seed,
+            evaluate_every_steps=evaluate_every,
+            patience=patience,
+        ),
+        max_tokens=max_tokens,
+        layers=_layer_list(layers),
+        dropout=dropout,
+        label_smoothing=label_smoothing,
+        freezing=one_of("freezing", freezing, "none", "head", "top", "gradual"),
+        top_layers=top_layers,
+        metric=one_of("metric", metric, "accuracy", "macro_f1"),
+    )
+    state = run(base, rows, sets, out, config, inputs=[*files, *(validation or [])])
+    typer.echo(
+        f"{state.step} steps, best {state.best_metric:.4f} at step {state.best_step}; model in {out / 'model'}"
+    )
+
+
+@app.command()
+def distil(
+    files: Files,
+    teacher: Annotated[Path, typer.Option(help="The `model` folder of a fine-tuning run.")],
+    layers: Annotated[
+        str, typer.Option(help="The teacher's layers that the student starts from, as 1,3,5,7,9,11.")
+    ],
+    out: Out,
+    validation: Validation = None,
+    temperature: Annotated[float, typer.Option(min=0.1)] = 2.0,
+    teacher_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Weight of the teacher on labelled texts.")
+    ] = 0.8,
+    hidden_weight: Annotated[float, typer.Option(min=0, help="Weight of the layers' hidden states.")] = 1.0,
+    epochs: Epochs = 2.0,
+    minutes: Minutes = None,
+    lr: Rate = 1.5e-4,
+    average_decay: Annotated[float, typer.Option(min=0, max=0.9999)] = 0.0,
+    evaluate_every: Annotated[int, typer.Option(min=1)] = 500,
+    max_tokens: Tokens = 256,
+    batch_tokens: BatchTokens = 2048,
+    seed: Seed = 0,
+) -> None:
+    """Teach a smaller student on labelled and unlabelled files."""
+    from training.data import read_rows
+    from training.distil import DistilConfig
+    from training.distil import distil as run
+    from training.finetune import FinetuneConfig
+    from training.prepare import check_no_leak
+    from training.trainer import TrainConfig
+
+    rows = [row for path in files for row in read_rows(path)]
+    sets = _sets(validation)
+    check_no_leak({"train": rows, "validation": [row for part in sets.values() for row in part]})
+    train = TrainConfig(
+        epochs=epochs,
+        budget_minutes=minutes,
+        lr=lr,
+        average_decay=average_decay,
+        tokens_per_batch=batch_tokens,
+        seed=seed,
+        evaluate_every_steps=evaluate_every,
+    )
+    config = DistilConfig(
+        finetune=FinetuneConfig(train=train, max_tokens=max_tokens, layers=_layer_list(layers)),
+        temperature=temperature,
+        teacher_share=teacher_share,
+        hidden_weight=hidden_weight,
+    )
+    state = run(teacher, rows, sets, out, config, inputs=[*files, *(validation or [])])
+    typer.echo(
+        f"{state.step} steps, best {state.best_metric:.4f} at step {state.best_step}; model in {out / 'model'}"
+    )
+
+
+@app.command()
+def evaluate(
+    files: Files,
+    model: Annotated[Path, typer.Option(help="A bundle, or the `model` folder of a run.")],
+    out: Annotated[Path, typer.Option(help="Folder for scores.json.")],
+    train: Annotated[
+        Path | None, typer.Option(help="Training file: adds the TF-IDF + LR row, refuses leaks.")
+    ] = None,
+    max_tokens: Tokens = 256,
+) -> None:
+    """Score a model on labelled files: accuracy, macro-F1, ECE, per class and category, beside the baselines."""
+    from training.compare import compare as table
+    from training.data import read_rows
+    from training.evaluate import evaluate_folder, linear_rows
+    from training.prepare import check_no_leak
+    from training.runs import write_json, write_run
+
+    sets = {name: [row for row in rows if row.label] for name, rows in _sets(files).items()}
+    trained_on = read_rows(train) if train else []
+    for name, rows in sets.items():
+        check_no_leak({"train": trained_on, name: rows})
+    scores = evaluate_folder(model, sets, max_tokens=max_tokens)
+    if train:
+        for name, value in linear_rows(trained_on, sets).items():
+            scores[name]["linear"] = value
+    write_run(out, stage="evaluate", options={"model": model, "max_tokens": max_tokens}, inputs=files)
+    write_json(out / "scores.json", {"sets": scores})
+    typer.echo(table([out]), nl=False)
+
+
+@app.command()
+def quantise(
+    model: Annotated[Path, typer.Option(help="The `model` folder of a run.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model with int8-rounded weights, as float32.")],
+) -> None:
+    """Round every matrix to int8 rows, to score what a bundle would hold before it is exported."""
+    from training.quantise import quantise_folder
+
+    error = quantise_folder(model, out)
+    typer.echo(f"mean relative error of a matrix {error:.4f}; model in {out}")
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Option(help="The `model` folder of a run.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
+    name: Annotated[str, typer.Option(help="The bundle's name in events.")],
+    version: Annotated[str, typer.Option(help="The bundle's version.")] = "1",
+    validation: Validation = None,
+    canaries: Annotated[
+        Path | None, typer.Option(help="Labelled file of texts that a loaded bundle must answer right.")
+    ] = None,
+    max_tokens: Tokens = 256,
+    storage: Annotated[str, typer.Option(help="int8 (rows) or float16.")] = "int8",
+    neutral_share: Annotated[
+        float, typer.Option(min=0, max=1, help="For kinds without a neutral label.")
+    ] = 0.5,
+    licence: Annotated[str, typer.Option()] = "unspecified",
+) -> None:
+    """Write a bundle that the worker loads. Validation files set the temperatures."""
+    from training.choices import one_of
+    from training.data import read_rows
+    from training.evaluate import temperatures_from
+    from training.export import ExportConfig, export_bundle
+
+    sets = _sets(validation)
+    config = ExportConfig(
+        name=name,
+        version=version,
+        max_tokens=max_tokens,
+        storage=one_of("storage", storage, "int8", "float16"),
+        temperatures=temperatures_from(model, sets, max_tokens=max_tokens) if sets else {},
+        neutral_share=neutral_share,
+        licence=licence,
+        canaries=[(row.kind, row.text, str(row.label)) for row in read_rows(canaries)] if canaries else (),
+    )
+    manifest = export_bundle(model, out, config)
+    typer.echo(f"{manifest['name']} {manifest['version']} in {out}")
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of `evaluate`, or bundles.")],
+) -> None:
+    """Print a table over runs: accuracy / macro-F1 / ECE of every set."""
+    from training.compare import compare as table
+
+    typer.echo(table(folders), nl=False)
+
+
+@app.command()
+def reproduce(
+    data: Annotated[Path, typer.Option(help="Folder with the public sets that the model card names.")],
+    base: Annotated[str, typer.Option(help="Folder or hub name of the base checkpoint.")],
+    out: Out,
+    bundle: Annotated[Path, typer.Option(help="Folder for the bundle.")],
+    version: Annotated[str, typer.Option(help="The bundle's version.")] = "reproduced",
+) -> None:
+    """Rebuild the shipped bundle, stage by stage. Hours on a CPU; finished stages are skipped."""
+    from training.compare import compare as table
+    from training.recipes.shipped import ShippedConfig
+    from training.recipes.shipped import reproduce as run
+
+    run(data, base, out, bundle, ShippedConfig(), version)
+    typer.echo(table([bundle]), nl=False)
+
+
+def _layer_list(text: str) -> tuple[int, ...] | None:
+    from worker.errors import UsageError
+
+    try:
+        return tuple(int(part) for part in text.split(",")) if text else None
+    except ValueError as error:
+        raise UsageError(f"--layers takes numbers with commas, not {text!r}") from error

@@ -1,0 +1,34 @@
+"""A table over runs and bundles: what each one is and what it scored."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from training.runs import read_json
+
+
+def scores_of(path: Path) -> dict[str, dict[str, Any]]:
+    """Scores by set: from ``scores.json`` (``evaluate``) or ``bundle.json`` in a folder. Empty where there are none."""
+    if (path / "scores.json").is_file():
+        return dict(read_json(path / "scores.json")["sets"])
+    if (path / "bundle.json").is_file():
+        return dict(read_json(path / "bundle.json").get("evaluation", {}).get("sets", {}))
+    return {}
+
+
+def compare(folders: Sequence[Path]) -> str:
+    """Markdown: one row a folder, accuracy and macro-F1 (per cent) and ECE of every set that any of them has."""
+    found = {folder: scores_of(folder) for folder in folders}
+    names = sorted({name for scores in found.values() for name in scores})
+    lines = ["| run | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
+    for folder, scores in found.items():
+        cells = []
+        for name in names:
+            row = scores.get(name)
+            cells.append(
+                f"{100 * row['accuracy']:.2f} / {100 * row['macro_f1']:.2f} / {row['ece']:.3f}"
+                if row
+                else "-"
+            )
+        lines.append(f"| {folder.name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
