@@ -24,7 +24,9 @@ class Published(BaseModel):
     Subscribers read tolerantly: ``Model.model_validate_json(value, extra="ignore")``.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, json_schema_serialization_defaults_required=True
+    )
 
 
 class Probabilities(Published):

@@ -31,6 +31,7 @@ NEGATIVE_CONFIDENCE = 0.6
 SURE_CONFIDENCE = 0.9
 """From here on a negative tone without stars is taken as seriously as one with them."""
 
+_ASPECTS = tuple(aspect.value for aspect in Aspect)
 _Standing = Literal["agrees", "above", "below", "unknown"]
 
 
@@ -63,7 +64,7 @@ def care_alert(inbound: Inbound, scores: Scores, text: str) -> Signal | None:
             "order_id": event.order_id,
             "severity": _severity(unhappy, low_rating, against, scores.confidence, found),
             "reasons": reasons,
-            "aspects": [aspect.value for aspect in Aspect if aspect.value in found],
+            "aspects": [aspect for aspect in _ASPECTS if aspect in found],
             "tone": scores.label,
             "confidence": scores.confidence,
             "rating": event.rating,

@@ -38,7 +38,7 @@ ASPECT = re.compile(
     r"|toxic|mou?ldy?\b|expired|unsafe|dangerous|hazard\w*))"
     r"|(?P<authenticity>假货|假的|冒牌|山寨|高仿|仿品|盗版|非正品|不是正品|正品吗"
     r"|\b(?:fakes?\b|counterfeits?\b|knock-?off|replica|not (?:genuine|authentic|original)|imitation))"
-    r"|(?P<quality>质量|品质|做工|材质|材料|面料|坏了|断了|裂开|开线|掉色|褪色|起球|变形|松动|不耐用|不结实|失灵|卡顿|异味|掉毛|粗糙|次品|不能用"
+    r"|(?P<quality>质量|品质|做工|材质|材料|面料|坏了|断了|裂开|开线|掉色|褪色|起球|变形|松动|不耐用|不结实|失灵|卡顿|异味|掉毛|漏水|漏气|漏油|粗糙|次品|不能用"
     r"|\b(?:quality|broke\w*|broken|cheaply made|flimsy|fell apart|fall(?:s|ing)? apart|stopp?(?:ed|s) working|does(?: not|n'?t) work"
     r"|did(?: not|n'?t) work|defect\w*|tore\b|torn\b|rips?\b|ripped|faded|leak\w*|cracked|junk\b|poorly made|wore out))"
     r"|(?P<delivery>物流|快递|发货|送货|配送|派送|包裹|包装|外盒|少发|漏发|发错|丢件|没收到|未收到|还没到|延误|压坏"
@@ -75,5 +75,6 @@ def title_findings(text: str) -> TitleFindings:
 @lru_cache(maxsize=2_048)
 def aspects(text: str) -> frozenset[str]:
     """Codes of the aspects that a text touches: some 40 us, or 0.1 us for a text that recurs. Texts are capped by the
-    normaliser, so what is remembered stays within some megabytes."""
+    normaliser, so what is remembered stays within some megabytes.
+    """
     return frozenset(match.lastgroup for match in ASPECT.finditer(text.lower()) if match.lastgroup)

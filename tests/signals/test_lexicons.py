@@ -1,0 +1,88 @@
+"""The word lists find what they should and leave facts alone."""
+
+import time
+
+import pytest
+
+from worker.signals.lexicons import aspects, title_findings
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "史上最好用的保温杯",
+        "全网销量第一 充电宝",
+        "国家级品质 茶叶",
+        "顶级真皮沙发",
+        "最便宜的数据线",
+        "The best pillow you can buy",
+        "No.1 gaming mouse",
+        "NO 1 choice",
+        "#1 rated blender",
+        "World's finest chocolate",
+        "Lowest price guaranteed",
+    ],
+)
+def test_superlative_claims_are_found(title):
+    assert title_findings(title).claims
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "2026最新款手机壳",
+        "最大承重100斤 书架",
+        "第一次做妈妈 孕妇书",
+        "高级感连衣裙",
+        "Best before 2027, organic oats",
+        "Asbestos-free gloves",
+        "Model no. 12 filter",
+        "Bestway pool pump",
+        "First aid kit",
+    ],
+)
+def test_facts_are_not_claims(title):
+    assert not title_findings(title).claims
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["九成新 相机", "95新 手机", "二手书", "屏幕有划痕 平板", "Refurbished laptop", "Used bike, dented"],
+)
+def test_disclosed_conditions_are_found(title):
+    assert title_findings(title).disclosed
+
+
+@pytest.mark.parametrize("title", ["全新正品 相机", "Unused stamps", "Crackers, salted", "2019新款"])
+def test_new_goods_disclose_nothing(title):
+    assert not title_findings(title).disclosed
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("质量太差，用两天就坏了", {"quality"}),
+        ("快递慢，客服态度差", {"delivery", "service"}),
+        ("太贵了，还是假货", {"price", "authenticity"}),
+        ("颜色和图片不符", {"description"}),
+        ("充电时冒烟，吓死了", {"safety"}),
+        ("It broke after a day and the seller refused a refund", {"quality", "service"}),
+        ("Parcel never came", {"delivery"}),
+        ("Overpriced, not as described", {"price", "description"}),
+        ("Gave my son an allergic rash", {"safety"}),
+        ("A counterfeit, for sure", {"authenticity"}),
+        ("Lovely", set()),
+        ("", set()),
+    ],
+)
+def test_aspects_of_complaints(text, expected):
+    assert aspects(text) == expected
+
+
+@pytest.mark.parametrize("unit", ["最", "a", "no", "best ", "第一", "not ", "9", "does not "])
+def test_no_text_makes_an_expression_slow(unit):
+    text = (unit * 2_000)[:2_000]
+    started = time.perf_counter()
+    title_findings(text)
+    aspects(text)
+    assert time.perf_counter() - started < 0.25
