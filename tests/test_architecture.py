@@ -10,7 +10,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 FOUNDATION = {"contracts", "settings", "telemetry", "errors"}
 MAY_IMPORT = {
     "errors": set(),
-    "settings": {"errors"},
+    "settings": {"errors", "settings_sources"},
+    "settings_sources": {"errors"},
     "telemetry": {"settings", "errors"},
     "contracts": {"errors"},
     "signals": {"contracts"},

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from worker.settings_docs import settings_docs
+from worker.telemetry.metrics import metrics_docs
 
 PROJECT = Path(__file__).resolve().parent.parent
 PAGES: dict[str, Callable[[], str]] = {
     "docs/settings.md": settings_docs,
+    "docs/metrics.md": metrics_docs,
 }
 """Page to the function that returns its whole text."""
 
