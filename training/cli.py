@@ -331,10 +331,10 @@ def reproduce(
 ) -> None:
     """Rebuild the shipped bundle, stage by stage. Hours on a CPU; finished stages are skipped."""
     from training.compare import compare as table
-    from training.recipes.shipped import ShippedConfig
+    from training.recipes.shipped import BundleConfig, ShippedConfig
     from training.recipes.shipped import reproduce as run
 
-    run(data, base, out, bundle, ShippedConfig(), version)
+    run(data, base, out, bundle, ShippedConfig(bundle=BundleConfig(version=version)))
     typer.echo(table([bundle]), nl=False)
 
 

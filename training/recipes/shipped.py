@@ -11,6 +11,7 @@ from transformers import BertForSequenceClassification
 
 from training import model as models
 from training.calibrate import fit_neutral_share, fit_temperature
+from training.canaries import CANARIES
 from training.data import Row, read_rows, write_rows
 from training.distil import DistilConfig, distil
 from training.evaluate import evaluate, linear_rows, logits_and_gold
@@ -43,8 +44,17 @@ VALIDATION_LIMIT = 300
 
 
 @dataclass(frozen=True)
+class BundleConfig:
+    """What the exported bundle is called and must answer, and what its card adds."""
+
+    version: str = "1"
+    notes: tuple[str, ...] = ()
+    canaries: tuple[tuple[str, str, str], ...] = CANARIES
+
+
+@dataclass(frozen=True)
 class ShippedConfig:
-    """Sizes and budgets of the stages."""
+    """Sizes and lengths of the stages: the ones that the shipped bundle was made with."""
 
     pieces: int = 29_000
     teacher: FinetuneConfig = field(default_factory=lambda: FinetuneConfig(train=TEACHER, max_tokens=192))
@@ -53,15 +63,7 @@ class ShippedConfig:
             finetune=FinetuneConfig(train=STUDENT, max_tokens=192, layers=(1, 3, 5, 7, 9, 11))
         )
     )
-
-
-@dataclass(frozen=True)
-class BundleConfig:
-    """What the exported bundle is called and what its card adds."""
-
-    version: str
-    max_tokens: int
-    notes: tuple[str, ...] = ()
+    bundle: BundleConfig = field(default_factory=BundleConfig)
 
 
 def stage_data(data: Path, out: Path) -> Path:
@@ -134,25 +136,26 @@ def stage_student(teacher: Path, splits: Path, out: Path, config: DistilConfig) 
     return folder / "model"
 
 
-def stage_bundle(trained: Path, data: Path, splits: Path, out: Path, config: BundleConfig) -> dict[str, Any]:
+def stage_bundle(
+    trained: Path, data: Path, splits: Path, out: Path, config: BundleConfig, *, max_tokens: int
+) -> dict[str, Any]:
     """Calibrate on validation, score every test set once with the stored weights, and write the bundle to ``out``."""
     model, tokenizer, columns = models.load(trained)
-    temperatures, neutral = _calibrate(
-        model, tokenizer, columns, splits, doubtful_rows(data), config.max_tokens
-    )
+    temperatures, neutral = _calibrate(model, tokenizer, columns, splits, doubtful_rows(data), max_tokens)
     export = ExportConfig(
         name="tagline-zh-en-small",
         version=config.version,
-        max_tokens=config.max_tokens,
+        max_tokens=max_tokens,
         temperatures=temperatures,
         neutral_share=neutral["share"],
+        canaries=config.canaries,
     )
     # Exported twice: the scores must come from the stored int8 weights, and the manifest must hold the scores.
     export_bundle(trained, out, export)
     stored = load_bundle(out)
     sets = test_sets(splits)
     scores = evaluate(
-        stored.model, stored.tokenizer, columns, sets, max_tokens=config.max_tokens, temperatures=temperatures
+        stored.model, stored.tokenizer, columns, sets, max_tokens=max_tokens, temperatures=temperatures
     )
     linear = stage_baseline(splits)
     for name, row in scores.items():
@@ -207,13 +210,12 @@ def _calibrate(
     return temperatures, {"share": share, "doubtful_called_neutral": recall, "polar_called_neutral": lost}
 
 
-def reproduce(
-    data: Path, base: str, out: Path, bundle: Path, config: ShippedConfig, version: str
-) -> dict[str, Any]:
+def reproduce(data: Path, base: str, out: Path, bundle: Path, config: ShippedConfig) -> dict[str, Any]:
     """Rebuild the shipped bundle from the data folder and the base checkpoint. Hours on a CPU; resumes after a kill."""
     splits = stage_data(data, out)
     pruned = stage_vocabulary(base, splits, out, config.pieces)
     teacher = stage_teacher(pruned, splits, out, config.teacher)
     student = stage_student(teacher, splits, out, config.student)
-    bundle_config = BundleConfig(version=version, max_tokens=config.student.finetune.max_tokens)
-    return stage_bundle(student, data, splits, bundle, bundle_config)
+    return stage_bundle(
+        student, data, splits, bundle, config.bundle, max_tokens=config.student.finetune.max_tokens
+    )

@@ -1,0 +1,161 @@
+"""The recipe of the shipped bundle, on sets that were written for this test."""
+
+import csv
+import gzip
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.training.rows import make_rows
+from training.data import Row
+from training.distil import DistilConfig
+from training.export import load_bundle
+from training.finetune import FinetuneConfig
+from training.prepare import LeakError, check_no_leak, text_key
+from training.recipes.augment_form import sentences, set_apart
+from training.recipes.shipped import BundleConfig, ShippedConfig, read_split, reproduce, stage_data
+from training.recipes.shipped_data import doubtful_rows, prepare_shipped
+from training.trainer import TrainConfig
+
+
+def _write(folder: Path, name: str, rows: list[dict[str, Any]]) -> None:
+    with gzip.open(folder / f"{name}.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _polar(rows: list[Row], **extra: Any) -> list[dict[str, Any]]:
+    return [
+        {"text": row.text, "label": int(row.label == "positive"), "category": row.category, **extra}
+        for row in rows
+    ]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every set of the recipe, small; test texts of one set stand in the train texts of others."""
+    folder = tmp_path_factory.mktemp("data")
+    rows = iter(make_rows(4_000, seed=11))
+
+    def take(count: int) -> list[Row]:
+        return [next(rows) for _ in range(count)]
+
+    chn_test, chn_dev = take(30), take(20)
+    _write(folder, "zh_online_shopping", _polar([*take(1_800), *chn_test[:10], *chn_dev[:5]]))
+    _write(folder, "zh_chnsenticorp_train", _polar([*take(30), *chn_test[:3]]))
+    _write(folder, "zh_chnsenticorp_dev", _polar(chn_dev))
+    _write(
+        folder,
+        "zh_chnsenticorp_test",
+        [record | {"clean": index >= 10} for index, record in enumerate(_polar(chn_test))],
+    )
+    _write(folder, "en_sst2_dev", _polar(take(10)))
+    _write(folder, "zh_unlabelled_reviews", [{"text": row.text} for row in [*take(20), chn_test[0]]])
+    amazon = _polar(take(1_500))
+    _write(
+        folder,
+        "en_amazon_4_domains",
+        [
+            record | {"headline": f"headline {index} {record['text'][:12]}"}
+            for index, record in enumerate(amazon)
+        ],
+    )
+    aspects = [
+        {"text": f"the $T$ is {word} {index}", "aspect": "food", "sentiment": tone}
+        for index in range(6)
+        for word, tone in (("good", "positive"), ("bad", "negative"), ("there", "neutral"))
+    ]
+    for name in ("laptops", "restaurants"):
+        _write(
+            folder, f"en_aspect_{name}_train", [row | {"text": f"{name} {row['text']}"} for row in aspects]
+        )
+        _write(
+            folder,
+            f"en_aspect_{name}_test_gold",
+            [row | {"text": f"test {name} {row['text']}"} for row in aspects],
+        )
+    for name in ("phone", "camera", "car", "notebook", "hair"):
+        for part in ("train", "test"):
+            _write(
+                folder,
+                f"zh_aspect_{name}_{part}",
+                [row | {"text": f"{name} {part} {row['text']}"} for row in aspects],
+            )
+    _write(folder, "zh_titles_weidian", [{"title": f"爆款 衣服 {index}"} for index in range(1_500)])
+    _write(folder, "zh_titles_shopee", [{"title": f"书 {index}"} for index in range(1_500)])
+    _write(
+        folder,
+        "zh_en_title_pairs_shopee",
+        [{"zh": f"手机 {index}", "en": f"phone {index}"} for index in range(20)],
+    )
+    with gzip.open(folder / "en_fusion_wish_2020.csv.gz", "wt", newline="") as file:
+        csv.writer(file).writerows([["title", "price"], *([f"hotel book {index}", 3] for index in range(20))])
+    return folder
+
+
+def test_no_held_out_text_is_trained_on(data: Path) -> None:
+    splits = prepare_shipped(data).splits
+    trained = {text_key(row.text) for name in ("train", "unlabelled") for row in splits[name]}
+    for name, rows in splits.items():
+        if name.startswith(("test_", "validation_")):
+            assert rows
+            assert not trained & {text_key(row.text) for row in rows}
+            with pytest.raises(LeakError):
+                check_no_leak({"train": [*splits["train"], rows[0]], name: rows})
+
+
+def test_the_test_set_of_chnsenticorp_stays_whole(data: Path) -> None:
+    assert len(prepare_shipped(data).splits["test_chn"]) == 30
+
+
+def test_a_headline_goes_where_its_review_goes(data: Path) -> None:
+    splits = prepare_shipped(data).splits
+    held = {row.text.lower()[:12] for name in ("test_amazon", "validation_amazon") for row in splits[name]}
+    kept = {row.text.lower()[:12] for row in splits["train"] if row.source == "amazon"}
+    for row in splits["train"]:
+        if row.source == "amazon_headline":
+            start = row.text.lower().split(" ", 2)[2]
+            assert start not in held or start in kept
+
+
+def test_preparing_twice_gives_the_same_splits(data: Path, tmp_path: Path) -> None:
+    assert prepare_shipped(data).splits == prepare_shipped(data).splits
+    stage_data(data, tmp_path)
+    assert read_split(tmp_path / "splits", "train") == prepare_shipped(data).splits["train"]
+
+
+def test_sentences_with_two_minds_are_doubtful(data: Path) -> None:
+    texts = [row.text for row in doubtful_rows(data)]
+    assert texts
+    assert all("there" in text for text in texts)
+
+
+def test_the_whole_recipe_gives_a_bundle_and_skips_what_is_done(
+    base: Path, data: Path, tmp_path: Path
+) -> None:
+    quick = TrainConfig(
+        epochs=0.2, lr=2e-3, tokens_per_batch=1_024, precision="float32", evaluate_every_steps=50
+    )
+    finetune = FinetuneConfig(train=quick, max_tokens=32)
+    config = ShippedConfig(
+        pieces=70,
+        teacher=finetune,
+        student=DistilConfig(finetune=replace(finetune, layers=(1, 3))),
+        bundle=BundleConfig(canaries=()),
+    )
+    first = reproduce(data, str(base), tmp_path / "run", tmp_path / "bundle", config)
+    assert {"chn", "chn_clean", "shop", "amazon", "sst2", "title"} <= first["evaluation"]["sets"].keys()
+    bundle = load_bundle(tmp_path / "bundle")
+    assert bundle.model.config.num_hidden_layers == 2
+    assert bundle.tokenizer.get_vocab_size() == 70
+    assert "TF-IDF" in (tmp_path / "bundle" / "README.md").read_text()
+    weights = (tmp_path / "bundle" / "model.safetensors").read_bytes()
+    reproduce(data, str(base), tmp_path / "run", tmp_path / "again", config)
+    assert (tmp_path / "again" / "model.safetensors").read_bytes() == weights
+
+
+def test_english_is_also_read_in_its_tokenised_form() -> None:
+    assert set_apart("Don't stop, it's good!") == "Do n't stop , it 's good !"
+    assert sentences("Yes. This one is quite good. No!") == ["This one is quite good."]
