@@ -249,6 +249,11 @@ class Settings(_Group):
     source: str = Field(
         "/tagline", min_length=1, description="`ce_source` of the events published: who speaks."
     )
+    dead_letter_names: Literal["tagline", "connect", "spring"] = Field(
+        "tagline",
+        description="Names of the headers on dead letters: `dlq.*`, or those of Kafka Connect or Spring, for redrive tools "
+        "built for them. `tagline dlq` reads all three; `tagline` says the most.",
+    )
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     redis: RedisSettings = Field(default_factory=RedisSettings)
     cache: CacheSettings = Field(default_factory=CacheSettings)

@@ -1,5 +1,7 @@
 """Dead letters hold the original byte for byte and say why."""
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,9 +23,16 @@ FAILURE = Failure(Reason.NOT_JSON, Stage.PREPARE, "expected value at line 1 colu
 HEADERS = [("b", b"2"), ("a", None), ("b", b"\xff\x00")]
 
 
-def letter(at=AT, failure=FAILURE, key=b"\xffkey", value=b"\x00\xff", headers=HEADERS):
+def letter(at=AT, failure=FAILURE, key=b"\xffkey", value=b"\x00\xff", headers=HEADERS, names="tagline"):
     return dead_letter(
-        at, failure, key=key, value=value, headers=headers, group="tagline", worker_version="0.1.0"
+        at,
+        failure,
+        key=key,
+        value=value,
+        headers=headers,
+        group="tagline",
+        worker_version="0.1.0",
+        names=names,
     )
 
 
@@ -47,7 +56,8 @@ def test_the_original_and_ten_headers_go_to_the_inputs_own_topic():
 
 
 names = st.one_of(
-    st.text(max_size=8), st.sampled_from(["dlq.reason", "dlq.error", "dlq.redrives", "dlq.trimmed"])
+    st.text(max_size=8),
+    st.sampled_from(["dlq.reason", "dlq.redrives", "dlq.trimmed", "kafka_dlt-original-topic"]),
 )
 
 
@@ -126,3 +136,41 @@ def test_a_foreign_dead_letter_with_missing_numbers_is_still_readable():
         -1,
         None,
     )
+
+
+def test_connects_names_are_written_on_request():
+    assert letter(names="connect").headers[len(HEADERS) :] == [
+        ("__connect.errors.topic", b"reviews.posted.v1"),
+        ("__connect.errors.partition", b"4"),
+        ("__connect.errors.offset", b"99"),
+        ("__connect.errors.connector.name", b"tagline"),
+        ("__connect.errors.stage", b"prepare"),
+        ("__connect.errors.class.name", b"0.1.0"),
+        ("__connect.errors.exception.class.name", b"not_json"),
+        ("__connect.errors.exception.message", b"expected value at line 1 column 1"),
+    ]
+
+
+def test_springs_names_are_written_on_request_with_its_binary_numbers():
+    assert letter(names="spring").headers[len(HEADERS) :] == [
+        ("kafka_dlt-original-topic", b"reviews.posted.v1"),
+        ("kafka_dlt-original-partition", struct.pack(">i", 4)),
+        ("kafka_dlt-original-offset", struct.pack(">q", 99)),
+        ("kafka_dlt-original-timestamp", struct.pack(">q", 1_767_601_800_000)),
+        ("kafka_dlt-original-consumer-group", b"tagline"),
+        ("kafka_dlt-exception-fqcn", b"not_json"),
+        ("kafka_dlt-exception-message", b"expected value at line 1 column 1"),
+    ]
+
+
+@pytest.mark.parametrize("names", ["tagline", "connect", "spring"])
+@pytest.mark.parametrize("earlier", ["tagline", "connect", "spring"])
+def test_a_letter_is_read_back_under_any_names_even_if_its_original_was_one(names, earlier):
+    original = letter(names=earlier).headers
+    message = letter(AT._replace(offset=7, timestamp_ms=None), headers=original, names=names)
+    parsed = read_dead_letter(message.headers)
+    assert parsed is not None
+    assert (parsed.reason, parsed.topic, parsed.partition, parsed.offset) == ("not_json", AT.topic, 4, 7)
+    assert (parsed.group, parsed.timestamp_ms, parsed.error) == ("tagline", None, FAILURE.error)
+    assert parsed.original_headers == original
+    assert read_dead_letter(without_original(message).headers).offset == 7

@@ -1,13 +1,14 @@
 """Dead letters: the original record byte for byte, and headers that say why, where and how often.
 
 Our headers are appended as one block after the original ones, so the original can be restored exactly even if it carried
-``dlq.*`` headers of its own (a dead letter that was redriven and failed again does). All our values are ASCII.
+``dlq.*`` headers of its own. All our values are ASCII. A switch writes Kafka Connect's or Spring's names instead.
 """
 
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from worker.contracts.deadletter_names import NAMINGS, HeaderNames
 from worker.contracts.outbound import Coordinates, OutboundMessage
 from worker.contracts.reasons import Reason, Stage
 from worker.contracts.topics import dead_letter_topic
@@ -20,21 +21,8 @@ and `tagline dlq redrive` can stop a loop."""
 TRIMMED = "dlq.trimmed"
 """Which parts of the original were left out, when the dead-letter topic refused its size: ``headers,value``."""
 
-_FIRST = "dlq.reason"
-_BLOCK = (
-    _FIRST,
-    "dlq.stage",
-    "dlq.topic",
-    "dlq.partition",
-    "dlq.offset",
-    "dlq.timestamp",
-    "dlq.group",
-    "dlq.attempts",
-    "dlq.worker_version",
-    "dlq.error",
-)
+_NAMING_BY_FIRST = {naming.first: naming for naming in NAMINGS.values()}
 _ERROR_MAX_CHARS = 200
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 
 
 class Failure(NamedTuple):
@@ -74,26 +62,27 @@ def dead_letter(
     headers: Headers | None,
     group: str,
     worker_version: str,
+    names: HeaderNames = "tagline",
 ) -> OutboundMessage:
     """The message for ``<input>.dlq.v1``. Pure; never raises."""
-    described = (
-        failure.reason,
-        failure.stage,
-        at.topic,
-        str(at.partition),
-        str(at.offset),
-        "" if at.timestamp_ms is None else str(at.timestamp_ms),
-        group,
-        str(failure.attempts),
-        worker_version,
-        failure.error[:_ERROR_MAX_CHARS],
-    )
-    block = [(name, _ascii(text)) for name, text in zip(_BLOCK, described, strict=True)]
+    fields = {
+        "reason": failure.reason.value,
+        "stage": failure.stage.value,
+        "topic": at.topic,
+        "partition": str(at.partition),
+        "offset": str(at.offset),
+        "timestamp": "" if at.timestamp_ms is None else str(at.timestamp_ms),
+        "group": group,
+        "attempts": str(failure.attempts),
+        "worker_version": worker_version,
+        "error": failure.error[:_ERROR_MAX_CHARS],
+    }
+    block = NAMINGS[names].write(fields)
     return OutboundMessage(dead_letter_topic(at.topic), key, value, [*(headers or ()), *block])
 
 
 def without_original(letter: OutboundMessage) -> OutboundMessage:
-    """The same dead letter trimmed to its coordinates, key included, for a topic that refuses its size.
+    """The same dead letter trimmed to its coordinates and key, for a topic that refuses its size.
 
     What was left out is still in the input topic at those coordinates until its retention ends.
     """
@@ -102,26 +91,27 @@ def without_original(letter: OutboundMessage) -> OutboundMessage:
 
 
 def read_dead_letter(headers: Headers | None) -> DeadLetter | None:
-    """What a dead letter's headers say; None if they are not a dead letter's. Never raises."""
+    """What a dead letter's headers say, whichever names they use; None if they are not a dead letter's. Never raises."""
     start = _block_start(headers or ())
     if headers is None or start < 0:
         return None
-    block = {name: (value or b"").decode("ascii", "replace") for name, value in headers[start:]}
+    block = dict(headers[start:])
+    fields = _NAMING_BY_FIRST[headers[start][0]].read(block)
     original = list(headers[:start])
-    timestamp = block.get("dlq.timestamp", "")
+    timestamp = fields["timestamp"]
     return DeadLetter(
-        reason=block[_FIRST],
-        stage=block.get("dlq.stage", ""),
-        topic=block.get("dlq.topic", ""),
-        partition=_number(block.get("dlq.partition", ""), -1),
-        offset=_number(block.get("dlq.offset", ""), -1),
+        reason=fields["reason"],
+        stage=fields["stage"],
+        topic=fields["topic"],
+        partition=_number(fields["partition"], -1),
+        offset=_number(fields["offset"], -1),
         timestamp_ms=_number(timestamp, -1) if timestamp else None,
-        group=block.get("dlq.group", ""),
-        attempts=_number(block.get("dlq.attempts", ""), 0),
-        worker_version=block.get("dlq.worker_version", ""),
-        error=block.get("dlq.error", ""),
+        group=fields["group"],
+        attempts=_number(fields["attempts"], 0),
+        worker_version=fields["worker_version"],
+        error=fields["error"],
         redrives=redrives(original),
-        trimmed=tuple(filter(None, block.get(TRIMMED, "").split(","))),
+        trimmed=tuple(filter(None, (block.get(TRIMMED) or b"").decode("ascii", "replace").split(","))),
         original_headers=original,
     )
 
@@ -143,12 +133,8 @@ def redriven_headers(letter: DeadLetter) -> list[tuple[str, bytes | None]]:
 
 
 def _block_start(headers: Headers) -> int:
-    """Where our block begins: at the last ``dlq.reason``; -1 without one."""
-    return max((index for index, (name, _) in enumerate(headers) if name == _FIRST), default=-1)
-
-
-def _ascii(text: str) -> bytes:
-    return _UNPRINTABLE.sub("?", text).encode("ascii")
+    """Where our block begins: at the last header that begins one; -1 without one."""
+    return max((index for index, (name, _) in enumerate(headers) if name in _NAMING_BY_FIRST), default=-1)
 
 
 def _number(text: str, otherwise: int) -> int:

@@ -25,6 +25,8 @@ from worker.contracts.malformed import Rejection, rejection_of
 from worker.contracts.reasons import Reason, SkipReason
 from worker.contracts.topics import LISTINGS_CREATED, REVIEWS_POSTED
 
+__all__ = ["DEFAULT_MAX_BYTES", "Headers", "Inbound", "Rejection", "Skip", "decode"]
+
 Headers = Sequence[tuple[str, bytes | None]]
 
 DEFAULT_MAX_BYTES = 1_000_000

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from worker.cache.tiers import Remembered
 from worker.contracts.deadletter import Failure, dead_letter
+from worker.contracts.deadletter_names import HeaderNames
 from worker.contracts.envelope import Inbound, Rejection, Skip
 from worker.contracts.outbound import Coordinates, ce_time
 from worker.contracts.reasons import Reason, Stage
@@ -26,11 +27,18 @@ class Conclude:
     """
 
     def __init__(
-        self, writer: OutputWriter, *, group: str, version: str, now: Callable[[], datetime] | None = None
+        self,
+        writer: OutputWriter,
+        *,
+        group: str,
+        version: str,
+        names: HeaderNames = "tagline",
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self._writer = writer
         self._group = group
         self._version = version
+        self._names = names
         self._now = now or (lambda: datetime.now(UTC))
         self._predictions: Counter[tuple[str, str]] = Counter()
 
@@ -80,5 +88,6 @@ class Conclude:
             headers=record.headers,
             group=self._group,
             worker_version=self._version,
+            names=self._names,
         )
         return Outcome("rejected", [letter])

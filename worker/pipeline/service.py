@@ -74,7 +74,12 @@ def _run(
     line = Line(
         prepare=Prepare(engine, cache, flight, record_bytes=settings.limits.record_bytes),
         classify=Classify(engine, cache, flight),
-        conclude=Conclude(_writer(settings, engine), group=settings.kafka.group_id, version=__version__),
+        conclude=Conclude(
+            _writer(settings, engine),
+            group=settings.kafka.group_id,
+            version=__version__,
+            names=settings.dead_letter_names,
+        ),
         publisher=publisher,
         assignment=assignment,
     )
