@@ -17,6 +17,9 @@ from worker.stream.errors import kafka_error
 
 Config = dict[str, Any]
 
+_TOOL_LOG_LEVEL = 4
+"""Warnings and worse: a command's librdkafka writes to stderr, where a person reads."""
+
 _OFFSETS = "offsets are stored only after the outputs are safe"
 _SAFE = "an output may be neither lost nor reordered"
 _ADDRESS = "it has a setting of its own"
@@ -210,7 +213,7 @@ def producer_config(
 
 def admin_config(settings: Settings) -> Config:
     """For creating and describing topics, groups and offsets."""
-    return _common(settings)
+    return {"log_level": _TOOL_LOG_LEVEL} | _common(settings)
 
 
 def reader_config(settings: Settings, group_id: str) -> Config:
@@ -219,18 +222,22 @@ def reader_config(settings: Settings, group_id: str) -> Config:
     `group_id` joins nothing; librdkafka wants one, and a tool that does commit gives its own. The end of a partition
     is reported as `_PARTITION_EOF`.
     """
-    return _common(settings) | {
-        "group.id": group_id,
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "auto.offset.reset": "earliest",
-        "isolation.level": "read_committed",
-        "check.crcs": True,
-        "enable.partition.eof": True,
-        "fetch.wait.max.ms": 50,
-        "queued.min.messages": 1_000,
-        "queued.max.messages.kbytes": settings.kafka.queued_max_mb * 1024,
-    }
+    return (
+        {"log_level": _TOOL_LOG_LEVEL}
+        | _common(settings)
+        | {
+            "group.id": group_id,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "check.crcs": True,
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 50,
+            "queued.min.messages": 1_000,
+            "queued.max.messages.kbytes": settings.kafka.queued_max_mb * 1024,
+        }
+    )
 
 
 def open_consumer(config: Config, *, logger: Logger | None = None) -> Consumer:
