@@ -60,6 +60,10 @@ def nothing(batch: MicroBatch) -> None:
     """A stage that leaves the micro-batch as it is."""
 
 
+def waited(gate: threading.Event) -> None:
+    assert gate.wait(10)
+
+
 class Bench:
     """A line with one partition, and a shorthand to make and collect micro-batches."""
 
@@ -68,7 +72,7 @@ class Bench:
 
     def batch(self, *offsets: int, rewind: int = 0) -> MicroBatch:
         records = [Record("t", 0, offset, 0, None, b"", []) for offset in offsets]
-        return MicroBatch(records, {PARTITION: self.assignment.epoch(PARTITION)}, rewind, None, 0.0, 0)
+        return MicroBatch(records, {PARTITION: self.assignment.epoch(PARTITION)}, rewind, None, 0, 0)
 
     def submit(self, batch: MicroBatch) -> None:
         wait_for(lambda: self.line.has_room)
@@ -118,7 +122,7 @@ def test_micro_batches_come_out_in_the_order_they_went_in() -> None:
 
 def test_a_slow_device_holds_intake_back_and_is_fed_one_ahead() -> None:
     gate = threading.Event()
-    with running(classify=lambda _batch: None if gate.wait(10) else None) as bench:
+    with running(classify=lambda _batch: waited(gate)) as bench:
         assert bench.line.hungry
         bench.submit(bench.batch(0))
         wait_for(lambda: bench.line.hungry)  # the device took it, and wants the next one prepared meanwhile
@@ -149,7 +153,7 @@ def test_a_stage_that_fails_ends_the_line_and_publishes_nothing_more() -> None:
 
 def test_what_was_read_of_a_revoked_partition_is_neither_published_nor_committed() -> None:
     gate = threading.Event()
-    with running(prepare=lambda _batch: None if gate.wait(10) else None) as bench:
+    with running(prepare=lambda _batch: waited(gate)) as bench:
         bench.submit(bench.batch(5))
         bench.assignment.remove([PARTITION])
         bench.assignment.add([PARTITION])

@@ -9,7 +9,7 @@ A, B = ("t", 0), ("t", 1)
 
 def batch_of(assignment: Assignment, *records: Record) -> MicroBatch:
     epochs = {(r.topic, r.partition): assignment.epoch((r.topic, r.partition)) for r in records}
-    return MicroBatch(list(records), epochs, 0, None, 0.0, 0)
+    return MicroBatch(list(records), epochs, 0, None, 0, 0)
 
 
 def record(partition: int, offset: int) -> Record:

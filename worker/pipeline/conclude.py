@@ -41,6 +41,7 @@ class Conclude:
         self._names = names
         self._now = now or (lambda: datetime.now(UTC))
         self._predictions: Counter[tuple[str, str]] = Counter()
+        self._score = {kind: metrics.SCORE.labels(kind) for kind in ("title", "review")}
 
     def __call__(self, batch: MicroBatch) -> None:
         """Fill ``batch.outcomes``, one per record, in order."""
@@ -75,6 +76,7 @@ class Conclude:
             answer.negative, answer.neutral, answer.positive, truncated=answer.truncated or item.cut_short
         )
         self._predictions[decoded.kind, scores.label] += 1
+        self._score[decoded.kind].observe(scores.confidence)
         messages = self._writer.messages(decoded, scores, at, text=item.text, published_at=published_at)
         return Outcome("tagged", messages)
 

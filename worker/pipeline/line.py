@@ -142,7 +142,9 @@ class Line:
         self, name: str, source: "queue.Queue[MicroBatch]", work: Stage, target: "queue.Queue[MicroBatch]"
     ) -> None:
         seconds = metrics.STAGE_SECONDS.labels(name)
+        depth = metrics.QUEUE_DEPTH.labels(name)
         while (batch := self._next(source)) is not None:
+            depth.set(source.qsize())
             if name == "classify":
                 self._taken_by_device += 1
             with seconds.time():

@@ -1,6 +1,8 @@
 """One worker process, put together from its settings, run until it is told to stop, and taken apart again."""
 
+import importlib.metadata
 import logging
+import platform
 import socket
 import threading
 import time
@@ -32,6 +34,7 @@ from worker.stream.exactly_once import ExactlyOncePublisher
 from worker.stream.intake import Intake, IntakeLimits
 from worker.stream.offsets import Offsets
 from worker.stream.publish import AtLeastOncePublisher, Publisher
+from worker.telemetry import metrics
 from worker.telemetry.health import HealthState, serve_health
 from worker.telemetry.statistics import observe_statistics
 
@@ -55,6 +58,8 @@ def serve(settings: Settings, stop: Callable[[], bool]) -> None:
     with serve_health(health, settings.telemetry):
         engine = load_engine(settings.model)
         health.ready["model"] = True
+        metrics.MODEL_INFO.labels(engine.model_name, engine.digest, engine.precision).set(1)
+        metrics.BUILD_INFO.labels(__version__, platform.python_version(), importlib.metadata.version("torch")).set(1)
         log.info("model ready", model=engine.model_name, digest=engine.digest, precision=engine.precision)
         cache = Cache.from_settings(settings.redis, settings.cache, identity=engine.identity)
         try:

@@ -41,12 +41,12 @@ class ReadBuffer:
         full = len(self._records) >= self.limits.max_records or self.size >= self.limits.max_bytes
         return full or idle or now - self._records[0][0] >= self.limits.max_wait_s
 
-    def cut(self) -> tuple[list[Record], float]:
-        """Take the next window off the front: its records, at least one, and the time of the first read.
+    def cut(self) -> list[Record]:
+        """Take the next window off the front: at least one record.
 
         A record larger than `max_bytes` makes a window of its own.
         """
-        opened_at, first = self._records.popleft()
+        first = self._records.popleft()[1]
         records, size = [first], first.size
         while self._records and len(records) < self.limits.max_records:
             following = self._records[0][1].size
@@ -55,7 +55,7 @@ class ReadBuffer:
             records.append(self._records.popleft()[1])
             size += following
         self.size -= size
-        return records, opened_at
+        return records
 
     def drop(self, partitions: frozenset[Partition] | None = None) -> int:
         """Forget the records of these partitions, or all; nothing of them was committed. Returns how many."""

@@ -122,8 +122,13 @@ class Intake:
             self._flying_records -= len(batch.records)
             self._flying_bytes -= batch.size
             self._finished_at = time.monotonic()
-            if published and not self._transactional:
-                self._offsets.store(batch)
+            if published:
+                metrics.RECORDS_PUBLISHED.inc(len(batch.records))
+                metrics.END_TO_END_SECONDS.observe(_age_s(batch))
+                if not self._transactional:
+                    self._offsets.store(batch)
+        metrics.IN_FLIGHT_RECORDS.set(self._flying_records)
+        metrics.FRESHNESS_SECONDS.set(_age_s(self._in_flight[0]) if self._in_flight else 0)
         self._on_progress(self._flying_records)
 
     def _hold_back(self) -> None:
@@ -189,20 +194,21 @@ class Intake:
 
     def _close_windows(self) -> None:
         while self._stages.has_room and self._buffer.ready(time.monotonic(), idle=self._stages.hungry):
-            records, opened_at = self._buffer.cut()
+            records = self._buffer.cut()
             partitions = {(record.topic, record.partition) for record in records}
             batch = MicroBatch(
                 records,
                 {partition: self._assignment.epoch(partition) for partition in partitions},
                 self._rewinds,
                 self._consumer.consumer_group_metadata() if self._transactional else None,
-                opened_at,
+                _oldest_ms(records),
                 sum(record.size for record in records),
             )
             self._in_flight.append(batch)
             self._flying_records += len(records)
             self._flying_bytes += batch.size
             metrics.RECORDS_CONSUMED.inc(len(records))
+            metrics.BATCH_RECORDS.observe(len(records))
             self._stages.submit(batch)
 
     def _watch(self) -> None:
@@ -288,3 +294,13 @@ def _names(partitions: Sequence[TopicPartition]) -> list[Partition]:
 
 def _positions(partitions: frozenset[Partition]) -> list[TopicPartition]:
     return [TopicPartition(topic, number) for topic, number in sorted(partitions)]
+
+
+def _oldest_ms(records: Sequence[Record]) -> int:
+    """The earliest time stamp among the records, milliseconds since the epoch; 0 when none of them has one."""
+    return min((record.timestamp_ms for record in records if record.timestamp_ms), default=0)
+
+
+def _age_s(batch: MicroBatch) -> float:
+    """Seconds since the time stamp of the micro-batch's oldest record."""
+    return max(0.0, time.time() - batch.oldest_ms / 1000) if batch.oldest_ms else 0.0

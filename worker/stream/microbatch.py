@@ -28,8 +28,8 @@ class MicroBatch:
     """How many rewinds had been carried out when the window closed; an older one is stale."""
     group_metadata: Any
     """The consumer group's metadata under which the records were polled (opaque); None when at least once."""
-    opened_at: float
-    """Monotonic seconds at which its oldest record was read."""
+    oldest_ms: int
+    """Time stamp of its oldest record, milliseconds since the epoch; 0 when none has one."""
     size: int
     """Bytes of its records."""
     work: Any = None
