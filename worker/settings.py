@@ -178,7 +178,7 @@ class WindowSettings(_Group):
     """When intake closes a micro-batch, and how much may be in flight."""
 
     max_records: int = Field(
-        512, ge=1, description="Records in one micro-batch: more is faster, fewer replays less after a crash."
+        256, ge=1, description="Records in one micro-batch: more is faster, fewer replays less after a crash."
     )
     max_bytes: int = Field(4_000_000, ge=1_000, description="Bytes in one micro-batch.")
     max_wait_ms: float = Field(
@@ -208,7 +208,7 @@ class LimitSettings(_Group):
         "platform's grace period less 5 s.",
     )
     stuck_after_s: float = Field(
-        120.0,
+        330.0,
         gt=0,
         description="A worker that has work in flight and finishes none of it for this long exits, so that "
         "another takes over. Keep it above `kafka.message_timeout_s` if brokers may be away longer.",

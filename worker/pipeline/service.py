@@ -1,7 +1,6 @@
 """One worker process, put together from its settings, run until it is told to stop, and taken apart again."""
 
 import importlib.metadata
-import logging
 import platform
 import socket
 import threading
@@ -36,16 +35,18 @@ from worker.stream.offsets import Offsets
 from worker.stream.publish import AtLeastOncePublisher, Publisher
 from worker.telemetry import metrics
 from worker.telemetry.health import HealthState, serve_health
+from worker.telemetry.logs import kafka_logger
 from worker.telemetry.statistics import observe_statistics
 
 log = structlog.get_logger(__name__)
-kafka_log = logging.getLogger("librdkafka")
+kafka_log = kafka_logger()
 
 CONNECT_TIMEOUT_S = 30.0
 """How long a start waits for the brokers before it gives up with a hint."""
 CLOSE_TIMEOUT_S = 5.0
-load_engine = Engine.load
 TRANSACTION_CALL_S = 30.0
+
+load_engine = Engine.load
 
 
 def serve(settings: Settings, stop: Callable[[], bool]) -> None:
