@@ -107,7 +107,7 @@ class Chaos:
             for number in range(self._plan.workers):
                 self._start(SURVIVOR if number == 0 else f"slot{number}")
             self._await(
-                lambda: len(self._fleet.ready()) == self._plan.workers,
+                lambda: len(self._fleet.settled()) == self._plan.workers,
                 READY_TIMEOUT_S,
                 "the workers to be ready",
             )
@@ -151,7 +151,7 @@ class Chaos:
     def _targets(self, kind: str) -> list[Worker | None]:
         if kind == "join":
             return [None]
-        ready = self._fleet.ready()
+        ready = self._fleet.settled()
         if kind.startswith("stop"):
             return list(ready)
         return [worker for worker in ready if not worker.name.startswith(SURVIVOR)]
@@ -189,7 +189,7 @@ class Chaos:
         )
 
     def _leave(self, worker: Worker) -> None:
-        if worker.ready():
+        if worker.settled():
             self._fleet.terminate(worker)
         elif worker.alive:  # still starting, or stopped: it leaves later
             self._later(2, lambda: self._leave(worker))

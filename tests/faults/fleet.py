@@ -17,6 +17,9 @@ from tests.faults.stack import COMMAND
 TERM_TIMEOUT_S = 45.0
 """Longer than the worker's own drain time-out."""
 
+JOINING_S = 1.5
+"""From ready to owning partitions, with some room."""
+
 
 class Resources(NamedTuple):
     """What a process holds."""
@@ -36,6 +39,8 @@ class Worker:
     log: Path
     started_at: float = field(default_factory=time.monotonic)
     stopped: bool = False
+    ready_at: float | None = None
+    """When it first said that it was ready."""
     expected_end: int | None = None
     at_rest: Resources | None = None
     """Measured when it had settled, before anything was done to it."""
@@ -51,9 +56,16 @@ class Worker:
             return False
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as answer:
-                return bool(answer.status == 200)
+                ready = bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False
+        if ready and self.ready_at is None:
+            self.ready_at = time.monotonic()
+        return ready
+
+    def settled(self) -> bool:
+        """Whether it has been ready for long enough to have joined its group."""
+        return self.ready() and self.ready_at is not None and time.monotonic() - self.ready_at > JOINING_S
 
     def resources(self) -> Resources:
         """Descriptors, threads and memory now."""
@@ -117,9 +129,9 @@ class Fleet:
         """Those that run, stopped ones included."""
         return [worker for worker in self.workers if worker.alive]
 
-    def ready(self) -> list[Worker]:
-        """Those that say they are ready."""
-        return [worker for worker in self.workers if worker.ready()]
+    def settled(self) -> list[Worker]:
+        """Those that are ready and have joined."""
+        return [worker for worker in self.workers if worker.settled()]
 
     def end_all(self) -> None:
         """Terminate what runs and wait for everything to end; what does not end in time is killed and shows as such."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
@@ -18,7 +19,6 @@ NAMES = [one.name for one in TOPICS]
 @pytest.fixture
 def spoiled(bootstrap: str) -> Iterator[str]:
     """A topic whose retention somebody changed; put right again afterwards."""
-
     admin = AdminClient({"bootstrap.servers": bootstrap})
 
     def retention(value: str) -> None:
@@ -33,7 +33,7 @@ def spoiled(bootstrap: str) -> Iterator[str]:
     retention("-1")
 
 
-def report(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, list[object]]]:
+def report(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
     capsys.readouterr()
     code = main([*arguments, "--json"])
     return code, json.loads(capsys.readouterr().out)
