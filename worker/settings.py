@@ -145,7 +145,7 @@ class CacheSettings(_Group):
     """The in-process cache, and what names an entry."""
 
     memory_entries: int = Field(
-        100_000, ge=0, description="Texts remembered in the process, about 250 bytes each. 0 turns it off."
+        100_000, ge=0, description="Texts remembered in the process, about 40 bytes each. 0 turns it off."
     )
     secret: SecretStr = Field(
         SecretStr(""),
