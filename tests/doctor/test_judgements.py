@@ -96,6 +96,14 @@ def test_no_redis_is_skipped_and_a_dead_one_is_a_warning() -> None:
     assert levels(cache.check(dead)) == {Level.WARNING}
 
 
+def test_an_address_that_cannot_be_used_fails_and_keeps_its_password_to_itself() -> None:
+    settings = Settings(redis=RedisSettings(url=SecretStr("redis://user:hush@host:port/0")))
+    (finding,) = cache.check(settings)
+
+    assert (finding.level, finding.exit_code) == (Level.FAILED, ExitCode.USAGE)
+    assert "hush" not in str(finding)
+
+
 @pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
 def test_the_default_times_fit_together(delivery: str) -> None:
     settings = Settings(delivery=delivery, kafka=KafkaSettings(transactional_id="tagline-0"))

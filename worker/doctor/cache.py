@@ -4,6 +4,8 @@ import time
 from dataclasses import dataclass
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from worker.doctor.finding import Finding, failed, ok, skipped, warning
 from worker.errors import ExitCode
@@ -28,9 +30,13 @@ class CacheFacts:
 
 
 def gather(url: str) -> CacheFacts:
-    """Ask one Redis. Blocks for at most a few seconds. Raises ``redis.RedisError``."""
+    """Ask one Redis. Blocks for at most a few seconds. Raises ``redis.RedisError``, or ``ValueError`` for a wrong address."""
     with redis.Redis.from_url(
-        url, socket_timeout=LOOK_TIMEOUT_S, socket_connect_timeout=LOOK_TIMEOUT_S, retry=None
+        url,
+        socket_timeout=LOOK_TIMEOUT_S,
+        socket_connect_timeout=LOOK_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),  # the default holds a caller for a minute when the server hangs
+        protocol=2,
     ) as client:
         client.ping()
         before, started = time.time(), time.perf_counter()
@@ -98,6 +104,15 @@ def check(settings: Settings) -> list[Finding]:
         return [
             failed(
                 "redis", f"refused: {error}", "check user and password in redis.url", ExitCode.AUTHENTICATION
+            )
+        ]
+    except ValueError:  # its text may hold the address, and so a password
+        return [
+            failed(
+                "redis",
+                "redis.url cannot be used",
+                "for example redis://user:password@host:6379/0",
+                ExitCode.USAGE,
             )
         ]
     except redis.RedisError as error:
