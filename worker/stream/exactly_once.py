@@ -23,8 +23,9 @@ from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
-MOST_RECREATIONS = 5
-"""Producers made anew without one commit in between before the fault is taken to be permanent."""
+MOST_ROLL_BACKS = 20
+"""Transactions rolled back without one commit in between before the fault is taken to be permanent. A rebalance costs one or
+two, a broker's restart a few."""
 
 
 class ExactlyOncePublisher:
@@ -108,6 +109,9 @@ class ExactlyOncePublisher:
 
     def _roll_back(self, error: KafkaError) -> None:
         metrics.TRANSACTIONS.labels("aborted").inc()
+        self._failures += 1
+        if self._failures > MOST_ROLL_BACKS:
+            raise kafka_error(error, "committing a transaction")
         log.warning("transaction rolled back", error=error.name(), reason=error.str())
         if error.txn_requires_abort():
             try:
@@ -119,11 +123,8 @@ class ExactlyOncePublisher:
         self._recreate(error)
 
     def _recreate(self, error: KafkaError) -> None:
-        self._failures += 1
-        if self._failures > MOST_RECREATIONS:
-            raise kafka_error(error, "committing a transaction")
         metrics.PRODUCERS_RECREATED.inc()
-        log.warning("transactional producer made anew", error=error.name(), attempt=self._failures)
+        log.warning("transactional producer made anew", error=error.name(), roll_backs=self._failures)
         self._producer.purge()
         self._producer.flush(1.0)
         self._producer = self._initialised()

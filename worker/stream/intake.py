@@ -79,6 +79,7 @@ class Intake:
         self._flying_records = 0
         self._flying_bytes = 0
         self._paused = False
+        self._closing = False
         self._high_since: float | None = None
         self._rewinds = 0
         self._finished_at = time.monotonic()
@@ -99,7 +100,9 @@ class Intake:
                 self._step()
             self._drain()
         finally:
-            # Commits nothing: what is safe was committed by the drain, or is read again.
+            # From here on nothing is waited for or committed: what is safe was committed by the drain, and after a
+            # failure everything since the last commit is read again.
+            self._closing = True
             self._consumer.close()
 
     # -- one turn of the loop -------------------------------------------------------------------------------------
@@ -180,7 +183,7 @@ class Intake:
             return from_message(message)
         record = self._unreadable.judge(message)
         if record is None:
-            log.warning("record not readable yet", error=message.error().name(), topic=message.topic())
+            log.warning("error while reading", error=message.error().name(), topic=message.topic())
             return None
         log.error(
             "record passed over",
@@ -265,8 +268,9 @@ class Intake:
         metrics.REBALANCES.labels("revoked").inc()
         going = frozenset(_names(partitions))
         self._buffer.drop(going)
-        self._finish(lambda batch: not going.isdisjoint(batch.epochs), self._limits.drain_timeout_s)
-        self._offsets.commit_now()
+        if not self._closing:
+            self._finish(lambda batch: not going.isdisjoint(batch.epochs), self._limits.drain_timeout_s)
+            self._offsets.commit_now()
         self._assignment.remove(going)
         consumer.incremental_unassign(partitions)
         self._assignment_changed("partitions revoked", partitions)
