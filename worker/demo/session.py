@@ -12,6 +12,7 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 
+from worker.contracts.topics import TOPICS
 from worker.demo import gauges
 from worker.demo.watch import Tally, Watcher
 from worker.errors import DependencyError
@@ -19,7 +20,8 @@ from worker.local.feed import feed
 from worker.local.ports import free_port
 from worker.local.stack import StackAddresses
 from worker.settings import Settings
-from worker.stream.admin import create_topics
+from worker.stream.admin import create
+from worker.stream.config import admin_config, open_admin
 
 GROUP = "tagline-demo"
 READY_TIMEOUT_S = 120.0
@@ -132,7 +134,7 @@ def running(
 ) -> Iterator[tuple[Tally, WorkerProcess, Feeder]]:
     """Topics, a ready worker, a watcher and a feed; all of it is stopped at the end, the worker by draining."""
     settings = Settings.model_validate({"kafka": {"bootstrap_servers": addresses.bootstrap_servers}})
-    create_topics(settings)
+    create(open_admin(admin_config(settings)), TOPICS)
     tally = Tally()
     watcher = Watcher(addresses.bootstrap_servers, tally)
     watcher.start()

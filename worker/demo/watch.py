@@ -7,7 +7,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from confluent_kafka import OFFSET_END, Consumer, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from worker.contracts.deadletter import read_dead_letter
 from worker.contracts.topics import (
@@ -86,10 +86,7 @@ class Watcher:
         ]
         for partition in partitions:
             # The end as it is now, not as it will be when the first fetch arrives.
-            _, partition.offset = self._consumer.get_watermark_offsets(partition, timeout=10) or (
-                0,
-                OFFSET_END,
-            )
+            partition.offset = self._consumer.get_watermark_offsets(partition, timeout=10)[1]
         self._consumer.assign(partitions)
         self._thread.start()
 

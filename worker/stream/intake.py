@@ -183,7 +183,7 @@ class Intake:
             return from_message(message)
         record = self._unreadable.judge(message)
         if record is None:
-            log.warning("error while reading", error=message.error().name(), topic=message.topic())
+            log.warning("error while reading", error=str(message.error()), topic=message.topic())
             return None
         log.error(
             "record passed over",

@@ -4,6 +4,7 @@ A publisher belongs to the publish thread. Micro-batches go in and come out in t
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -16,6 +17,9 @@ from worker.stream.record import Partition
 
 QUEUE_FULL_WAIT_S = 0.01
 """How long to serve delivery reports when the producer's own queue is full, before the message is offered again."""
+
+
+DeliveryReport = Callable[[KafkaError | None, Message], None]
 
 
 class Publisher(Protocol):
@@ -53,17 +57,28 @@ class Publisher(Protocol):
         ...
 
 
-def produce(producer: Producer, message: OutboundMessage, on_delivery: object) -> None:
-    """Hand one message to the producer; blocks while its queue is full, serving delivery reports meanwhile."""
+def produce(producer: Producer, message: OutboundMessage, on_delivery: DeliveryReport) -> None:
+    """Hand one message to the producer; blocks while its queue is full, serving delivery reports meanwhile.
+
+    Raises:
+        DependencyError: the message is too large ever to be taken.
+        KafkaException: anything else; whether it can be mended is for the publisher to say.
+    """
     while True:
         try:
             producer.produce(
-                message.topic, message.value, message.key, on_delivery=on_delivery, headers=message.headers
+                message.topic,
+                message.value,
+                message.key,
+                on_delivery=on_delivery,
+                headers=message.headers,  # type: ignore[arg-type] # a list of a wider type: the client only reads it
             )
         except BufferError:
             producer.poll(QUEUE_FULL_WAIT_S)
         except KafkaException as error:
-            raise refused(error.args[0], message.topic) from error
+            if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                raise refused(error.args[0], message.topic) from error
+            raise
         else:
             return
 
@@ -122,7 +137,10 @@ class AtLeastOncePublisher:
         acknowledgements = _Acknowledgements(batch, len(messages))
         self._unacknowledged.append(acknowledgements)
         for message in messages:
-            produce(self._producer, message, acknowledgements.report)
+            try:
+                produce(self._producer, message, acknowledgements.report)
+            except KafkaException as error:
+                raise refused(error.args[0], message.topic) from error
         self._producer.poll(0)
         return True
 

@@ -43,8 +43,8 @@ def from_message(message: Message) -> Record:
         cast("int", message.partition()),
         cast("int", message.offset()),
         timestamp_ms if kind else 0,
-        cast("bytes | None", message.key()),
-        cast("bytes | None", message.value()),
+        message.key(),
+        message.value(),
         headers,
         fault,
     )
