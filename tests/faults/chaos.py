@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from tests.faults.checks import all_violations, readers_disagree
-from tests.faults.events import MARKER, events
+from tests.faults.events import MARKER, Event, events
 from tests.faults.feed import Feeder
 from tests.faults.fleet import Fleet, Worker, grown
 from tests.faults.history import History
@@ -30,6 +30,8 @@ KINDS = ("kill", "terminate", "stop-short", "stop-long", "join")
 SESSION_S = 6.0
 READY_TIMEOUT_S = 90.0
 HEAL_TIMEOUT_S = 300.0
+EXTRA_ROUNDS = 15
+"""Further rounds, if need be, until each kind of fault has met work."""
 SURVIVOR = "survivor"
 """The slot that is only ever stopped, so that something lives long enough to show what it leaks."""
 
@@ -64,7 +66,12 @@ class Verdict:
         lines += [
             f"{'fault ' + kind:22} {self.faults[kind]} ({self.under_load[kind]} under load)" for kind in KINDS
         ]
-        lines += [f"VIOLATION {violation}" for violation in self.violations[:40]]
+        by_invariant: dict[str, list[str]] = {}
+        for violation in self.violations:
+            by_invariant.setdefault(violation.partition(":")[0], []).append(violation)
+        for same in by_invariant.values():
+            lines += [f"VIOLATION {violation}" for violation in same[:5]]
+            lines += [f"          ... and {len(same) - 5} more of these"] * (len(same) > 5)
         lines.append(f"{len(self.violations)} violations" if self.violations else "no violation")
         return "\n".join(lines)
 
@@ -128,25 +135,31 @@ class Chaos:
 
     def _torment(self) -> None:
         plan = self._plan
-        source = events(plan.events, plan.broken, plan.seed)
+        source = events(2 * plan.events, plan.broken, plan.seed)  # more than planned, for the extra rounds
         self._feeder.feed(islice(source, plan.events // 20))
         self._await(lambda: self._lag() == 0, HEAL_TIMEOUT_S, "the first events to be worked off")
         for worker in self._fleet.alive():
             worker.at_rest = worker.resources()
         burst = -(-(plan.events - len(self._feeder.fed)) // plan.rounds)
         deck: list[str] = []
-        for number in range(plan.rounds):
-            if not deck:
+        for number in range(plan.rounds + EXTRA_ROUNDS):
+            if number >= plan.rounds:
+                deck = [kind for kind in KINDS if not self._verdict.under_load[kind]]
+                if not deck:
+                    break
+            elif not deck:
                 deck = self._random.sample(KINDS, len(KINDS))
-            kind = deck.pop()
-            self._await(lambda: bool(self._targets(kind)), READY_TIMEOUT_S, f"a worker to {kind}")  # noqa: B023 - called at once
-            self._feeder.feed(islice(source, burst))
-            self._sleep(self._random.uniform(0.02, 0.4))
-            self._hurt(kind, self._random.choice(self._targets(kind) or [None]))
-            self._say(
-                f"round {number + 1}/{plan.rounds}: {kind}, {len(self._feeder.fed)} fed, lag {self._lag()}"
+            self._round(
+                deck.pop(), list(islice(source, min(burst, plan.events - len(self._feeder.fed)) or burst))
             )
-            self._sleep(self._random.uniform(0.5, 2.5))
+            self._say(f"round {number + 1}: {len(self._feeder.fed)} fed, lag {self._lag()}")
+
+    def _round(self, kind: str, burst: list[Event]) -> None:
+        self._await(lambda: bool(self._targets(kind)), READY_TIMEOUT_S, f"a worker to {kind}")
+        self._feeder.feed(burst)
+        self._sleep(self._random.uniform(0, 0.25))
+        self._say(f"{kind} at lag {self._hurt(kind, self._random.choice(self._targets(kind) or [None]))}")
+        self._sleep(self._random.uniform(0.5, 2.5))
 
     def _targets(self, kind: str) -> list[Worker | None]:
         if kind == "join":
@@ -156,30 +169,26 @@ class Chaos:
             return list(ready)
         return [worker for worker in ready if not worker.name.startswith(SURVIVOR)]
 
-    def _hurt(self, kind: str, worker: Worker | None) -> None:
+    def _hurt(self, kind: str, worker: Worker | None) -> int | None:
+        """Do it; returns the lag at that moment, None when the worker is gone already."""
         random_ = self._random
+        lag = self._lag()
         if kind == "join":
             extra = self._start("extra")
             self._later(random_.uniform(8, 14), lambda: self._leave(extra))
         elif worker is None or not worker.alive:
-            return
-        elif kind == "kill":
-            self._fleet.kill(worker)
-            self._later(random_.uniform(0, 1.5), lambda: self._replace(worker))
-        elif kind == "terminate":
-            self._fleet.terminate(worker)
+            return None
+        elif kind in {"kill", "terminate"}:
+            (self._fleet.kill if kind == "kill" else self._fleet.terminate)(worker)
             self._later(random_.uniform(0, 1.5), lambda: self._replace(worker))
         else:
-            short = kind == "stop-short"
-            seconds = (
-                random_.uniform(0.3, 0.5) * self._session_s
-                if short
-                else self._session_s + random_.uniform(2, 5)
-            )
+            short = random_.uniform(0.3, 0.5) * self._session_s
+            long = self._session_s + random_.uniform(2, 5)
             self._fleet.stop(worker)
-            self._later(seconds, lambda: self._fleet.resume(worker))
+            self._later(short if kind == "stop-short" else long, lambda: self._fleet.resume(worker))
         self._verdict.faults[kind] += 1
-        self._verdict.under_load[kind] += self._lag() > 0
+        self._verdict.under_load[kind] += lag > 0
+        return lag
 
     def _start(self, slot: str) -> Worker:
         # Named slots keep their transactional id, as a pod keeps its name; the others take a random one.
