@@ -83,7 +83,16 @@ def test_a_long_text_keeps_its_head_and_its_tail() -> None:
         " \t" * 1_000_000,
         "\u0344" * 100_000,
     ],
-    ids=["zero-width", "marks", "alternating marks", "marks to sort", "U+FDFA", "10 M characters", "spaces", "double marks"],
+    ids=[
+        "zero-width",
+        "marks",
+        "alternating marks",
+        "marks to sort",
+        "U+FDFA",
+        "10 M characters",
+        "spaces",
+        "double marks",
+    ],
 )
 def test_hostile_texts_take_bounded_time(text: str) -> None:
     started = time.process_time()

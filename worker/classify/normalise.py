@@ -45,7 +45,11 @@ def normalise(text: str, max_characters: int = MAX_CHARACTERS) -> Normalised:
     A text that is too long keeps its head and its tail, joined by a space: reviews often conclude in their last
     sentence. Never raises; the time is bounded by `max_characters`, not by the input. Pure, any thread.
     """
-    if len(text) <= max_characters and not _IRREGULAR.search(text) and unicodedata.is_normalized("NFKC", text):
+    if (
+        len(text) <= max_characters
+        and not _IRREGULAR.search(text)
+        and unicodedata.is_normalized("NFKC", text)
+    ):
         return Normalised(text, truncated=False)
     visible = _DROP.sub("", _head_and_tail(text, max_characters * _RAW_FACTOR))
     folded = " ".join(visible.split())

@@ -1,0 +1,38 @@
+"""Canaries: texts whose answers are known. A model that answers otherwise is not the one that was evaluated."""
+
+from typing import TYPE_CHECKING
+
+from worker.classify.answers import ClassifyError
+from worker.classify.normalise import normalise
+from worker.errors import ModelError
+
+if TYPE_CHECKING:
+    from worker.classify.engine import Engine
+
+TOLERANCE = {"float32": 2e-3, "bfloat16": 5e-2}
+"""Largest difference of a probability from the one computed in float32 where the bundle was made."""
+
+
+def check_canaries(engine: "Engine") -> float:
+    """Classify the bundle's canaries; return the largest difference found. The device's thread only.
+
+    Raises:
+        ModelError: an answer differs by more than its precision explains.
+    """
+    canaries = engine.bundle.manifest.canaries
+    texts = engine.prepare([(canary.kind, *normalise(canary.text)) for canary in canaries])
+    tolerance = TOLERANCE[engine.precision]
+    largest = 0.0
+    for canary, answer in zip(canaries, engine.classify(texts), strict=True):
+        if isinstance(answer, ClassifyError):
+            raise ModelError(f"the canary {canary.text!r} cannot be classified: {answer.detail}")
+        differences = [abs(is_ - was) for is_, was in zip(answer[:3], canary.probabilities, strict=True)]
+        largest = max(largest, *differences)
+        if largest > tolerance:
+            found = ", ".join(f"{value:.4f}" for value in answer[:3])
+            wanted = ", ".join(f"{value:.4f}" for value in canary.probabilities)
+            raise ModelError(
+                f"the canary {canary.text!r} gets ({found}), not ({wanted}) as where the bundle was made",
+                hint="try TAGLINE_MODEL_PRECISION=float32; if that fails too, the bundle or the libraries are damaged",
+            )
+    return largest

@@ -1,0 +1,148 @@
+"""The engine: normalised texts in, calibrated probabilities out. What the pipeline, `tagline classify` and the bench use.
+
+The promise: for one identity, a text's probabilities are the same bits alone, in any batch, in any order, before and after
+a replay (packed models; ADR 0010 says what that takes, and the property tests hold it on the machine at hand).
+"""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from worker.classify.answers import CallStats, ClassifyError, Probabilities, Text
+from worker.classify.bundle import Bundle, load_bundle
+from worker.classify.forward import Forward, make_forward
+from worker.classify.plan import plan_forwards
+from worker.classify.rescue import Budget, is_device_lost, is_out_of_memory
+from worker.classify.sentiment import probabilities_of
+from worker.classify.tokenise import Tokeniser
+from worker.errors import ModelError
+from worker.settings import ModelSettings
+from worker.telemetry import metrics
+
+__all__ = ["CallStats", "ClassifyError", "Engine", "Probabilities", "Text"]
+
+CPU_TOKENS = 1_024
+"""Tokens of one forward on a CPU. Measured: 512 is 3 to 9 % slower, 2,048 equal within noise and slower to answer."""
+CUDA_TOKENS = 16_384
+
+
+class Engine:
+    """A loaded model. `prepare` belongs to one thread at a time of any number, `classify` to one thread: the device's."""
+
+    def __init__(self, bundle: Bundle, forward: Forward, tokens_per_forward: int = 0) -> None:
+        """Most callers want :meth:`load`."""
+        self.bundle = bundle
+        self.model_name = bundle.manifest.name
+        self.digest = bundle.digest
+        self.precision = forward.precision
+        self.identity = f"{bundle.full_digest[:32]}/{forward.identity}"
+        """Names cached answers: whatever could change a bit of one is in it."""
+        self.packed = forward.packed
+        self.last_call = CallStats()
+        """What the last `classify` did; read it on the same thread."""
+        self._forward = forward
+        self._heads = bundle.manifest.kinds
+        default = CUDA_TOKENS if forward.on_gpu else CPU_TOKENS
+        self._budget = Budget(max(tokens_per_forward or default, 1))
+        self._definition = bundle.tokenizer_definition()
+        self._own = threading.local()
+        if self._tokeniser().vocabulary > forward.vocabulary:
+            raise ModelError(
+                f"the tokenizer has {self._tokeniser().vocabulary} ids and the model {forward.vocabulary} embeddings",
+                hint="tokenizer.json belongs to another model",
+            )
+
+    @classmethod
+    def load(cls, settings: ModelSettings | None = None, *, bundle: Path | None = None) -> "Engine":
+        """Verify a bundle, choose device and precision, load, warm up, check the canaries. Takes seconds.
+
+        Raises:
+            ModelError: the bundle cannot be served, and why.
+        """
+        from worker.classify.canary import check_canaries
+
+        settings = settings or ModelSettings.model_validate({})
+        checked = load_bundle(bundle or settings.bundle)
+        engine = cls(checked, make_forward(checked, settings), settings.tokens_per_forward)
+        engine.warm_up()
+        check_canaries(engine)
+        return engine
+
+    def prepare(self, texts: Sequence[tuple[str, str, bool]]) -> list[Text]:
+        """Tokenise (kind, normalised text, cut already) triples. Any thread, each with a tokenizer of its own."""
+        encoded = self._tokeniser().encode([text for _, text, _ in texts])
+        return [
+            Text(kind, text, ids, truncated or cut)
+            for (kind, text, truncated), (ids, cut) in zip(texts, encoded, strict=True)
+        ]
+
+    def classify(self, texts: Sequence[Text]) -> list[Probabilities | ClassifyError]:
+        """One answer per text, in order. Blocks for the forwards; the device's thread only.
+
+        A text that the model fails on gets a ClassifyError and its neighbours get their answers.
+
+        Raises:
+            ModelError: the device itself is lost; nothing of this call may be used.
+        """
+        self.last_call = stats = CallStats()
+        answers: list[Probabilities | ClassifyError] = [
+            ClassifyError("unknown_kind", f"the model has no columns for {text.kind!r}") for text in texts
+        ]
+        todo = [index for index, text in enumerate(texts) if text.kind in self._heads]
+        lengths = [len(texts[index].ids) for index in todo]
+        for forward in plan_forwards(lengths, self._budget.tokens()):
+            self._compute(texts, [todo[position] for position in forward], answers, stats)
+        stats.failed_texts = sum(isinstance(answer, ClassifyError) for answer in answers)
+        return answers
+
+    def warm_up(self) -> None:
+        """One forward of the full budget, so that the first record does not wait for memory and compiled kernels."""
+        kind = next(iter(self._heads))
+        filler = self.prepare([(kind, "a", False)])[0]
+        length = min(32, self.bundle.manifest.max_tokens)
+        ids = (list(filler.ids) * length)[:length]
+        self.classify([Text(kind, "", ids, False)] * max(1, self._budget.tokens() // length))
+
+    def _tokeniser(self) -> Tokeniser:
+        tokeniser: Tokeniser | None = getattr(self._own, "tokeniser", None)
+        if tokeniser is None:
+            manifest = self.bundle.manifest
+            tokeniser = Tokeniser(self._definition, manifest.max_tokens, manifest.truncation)
+            self._own.tokeniser = tokeniser
+        return tokeniser
+
+    def _compute(
+        self,
+        texts: Sequence[Text],
+        members: list[int],
+        answers: list[Probabilities | ClassifyError],
+        stats: CallStats,
+    ) -> None:
+        """One forward; whatever it raises is narrowed down by halves to the texts that cause it."""
+        try:
+            rows, padding = self._forward.logits([texts[index].ids for index in members])
+        except Exception as error:  # any text may provoke anything; it must not take its neighbours along
+            if is_device_lost(error):
+                raise ModelError(
+                    f"the device is lost: {error}", hint="the process must start anew"
+                ) from error
+            out_of_memory = is_out_of_memory(error)
+            if out_of_memory:
+                stats.out_of_memory += 1
+                metrics.DEVICE_OUT_OF_MEMORY.inc()
+                self._budget.halve()
+                self._forward.free_memory()
+            if len(members) > 1:
+                half = len(members) // 2
+                self._compute(texts, members[:half], answers, stats)
+                self._compute(texts, members[half:], answers, stats)
+            else:
+                code = "out_of_memory" if out_of_memory else "failed"
+                answers[members[0]] = ClassifyError(code, type(error).__name__)
+            return
+        stats.forwards += 1
+        stats.padding += padding
+        for index, row in zip(members, rows, strict=True):
+            text = texts[index]
+            stats.tokens += len(text.ids)
+            answers[index] = probabilities_of(row, self._heads[text.kind], truncated=text.truncated)

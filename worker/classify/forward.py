@@ -1,0 +1,137 @@
+"""One interface over the packed encoder and the fallback, and the choice between them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import structlog
+
+from worker.classify.bundle import Bundle
+from worker.classify.device import choose_device, set_threads
+from worker.classify.encoder import PackedEncoder
+from worker.classify.fallback import PaddedModel
+from worker.classify.normalise import NORMALISER_VERSION
+from worker.classify.pack import pack
+from worker.classify.precision import Choice, choose
+from worker.classify.weights import read_weights
+from worker.settings import ModelSettings
+
+log = structlog.get_logger(__name__)
+
+
+class Forward(Protocol):
+    """Token ids to logits. Used by one thread."""
+
+    precision: str
+    identity: str
+    """What besides the bundle decides the bits of an answer."""
+    packed: bool
+    on_gpu: bool
+    vocabulary: int
+
+    def logits(self, texts: Sequence[Sequence[int]]) -> tuple[list[list[float]], int]:
+        """Rows of logits [texts][columns], and how many rows of padding were computed. Blocks; raises whatever happens."""
+        ...
+
+    def free_memory(self) -> None:
+        """Give cached memory back, after running out of it."""
+        ...
+
+
+class PackedForward:
+    """The packed encoder."""
+
+    packed = True
+
+    def __init__(self, encoder: PackedEncoder, precision: str, identity: str) -> None:
+        self._encoder = encoder
+        self.precision = precision
+        self.identity = identity
+        self.on_gpu = encoder.device.type == "cuda"
+        self.vocabulary = encoder.vocabulary
+
+    def logits(self, texts: Sequence[Sequence[int]]) -> tuple[list[list[float]], int]:
+        """See `Forward`."""
+        packed = pack(texts)
+        rows: list[list[float]] = self._encoder.logits(packed).tolist()
+        return rows, packed.rows - packed.tokens
+
+    def free_memory(self) -> None:
+        """See `Forward`."""
+        _free_memory(on_gpu=self.on_gpu)
+
+
+class PaddedForward:
+    """The stock model in length buckets."""
+
+    packed = False
+
+    def __init__(self, model: PaddedModel, precision: str, identity: str) -> None:
+        self._model = model
+        self.precision = precision
+        self.identity = identity
+        self.on_gpu = model.device.type == "cuda"
+        self.vocabulary = model.vocabulary
+
+    def logits(self, texts: Sequence[Sequence[int]]) -> tuple[list[list[float]], int]:
+        """See `Forward`."""
+        logits, padding = self._model.logits(texts)
+        rows: list[list[float]] = logits.tolist()
+        return rows, padding
+
+    def free_memory(self) -> None:
+        """See `Forward`."""
+        _free_memory(on_gpu=self.on_gpu)
+
+
+def make_forward(bundle: Bundle, settings: ModelSettings) -> Forward:
+    """Load a bundle's weights onto the device that the settings ask for. Takes seconds.
+
+    Raises:
+        ModelError: no such device, or weights that do not fit.
+    """
+    threads = set_threads(settings.threads)
+    device = choose_device(settings.device)
+    architecture = bundle.architecture
+    choice = choose(
+        settings.precision, device, architecture.hidden or 384, architecture.intermediate or 4 * 384
+    )
+    weights = read_weights(bundle.weights_file)
+    forward: Forward
+    if architecture.why_not_packed is None:
+        encoder = PackedEncoder(architecture, weights, choice.dtype, choice.kernel, device)
+        forward = PackedForward(
+            encoder, choice.precision, _identity(choice, f"packed-{choice.kernel}", device.type)
+        )
+    else:
+        log.warning("model runs padded, which is slower", reason=architecture.why_not_packed)
+        model = PaddedModel(architecture, weights, choice.dtype, device)
+        forward = PaddedForward(model, choice.precision, _identity(choice, "padded", device.type))
+    log.info(
+        "model loaded",
+        model=bundle.manifest.name,
+        digest=bundle.digest,
+        device=device.type,
+        threads=threads,
+        precision=choice.precision,
+        kernel=str(choice.kernel),
+        measured_ms={f"{name}/{kernel}": round(s * 1e3, 3) for (name, kernel), s in choice.seconds.items()},
+    )
+    return forward
+
+
+def _identity(choice: Choice, way: str, device_type: str) -> str:
+    """Bits differ between instruction sets and versions of torch, so answers are shared within one of each only."""
+    import torch
+
+    machine = (
+        torch.cuda.get_device_name() if device_type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    )
+    version = torch.__version__.split("+")[0]
+    return f"{choice.precision}/{way}/{device_type}-{machine}/torch-{version}/n{NORMALISER_VERSION}"
+
+
+def _free_memory(*, on_gpu: bool) -> None:
+    if on_gpu:
+        import torch
+
+        torch.cuda.empty_cache()
