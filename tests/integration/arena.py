@@ -155,9 +155,7 @@ class Arena:
         """Read until `condition` holds."""
         deadline = time.monotonic() + timeout_s
         while not condition():
-            died = [
-                worker for worker in self.workers if worker.process.poll() not in (None, 0, -signal.SIGKILL)
-            ]
+            died = [worker for worker in self.workers if worker.died_unseen()]
             if died or time.monotonic() > deadline:
                 missing = sorted(set(self.fed) - set(self.outcomes()))
                 logs = "\n".join(worker.log() for worker in self.workers)
@@ -190,12 +188,13 @@ class Arena:
         environment |= {
             "TAGLINE_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
             "TAGLINE_KAFKA_GROUP_ID": self.group,
-            "TAGLINE_KAFKA_SESSION_TIMEOUT_S": "6",
+            "TAGLINE_KAFKA_SESSION_TIMEOUT_S": "2.5",
             "TAGLINE_KAFKA_TRANSACTION_TIMEOUT_S": "6",
             "TAGLINE_TELEMETRY_PORT": "-1",
         }
         if self.redis_url:
             environment["TAGLINE_REDIS_URL"] = self.redis_url
+            environment["TAGLINE_CACHE_SECRET"] = self.group  # nobody finds what another test remembered
         environment |= {f"TAGLINE_{name}": value for name, value in settings.items()}
         log = self.folder / f"worker-{len(self.workers)}.log"
         worker = WorkerProcess([sys.executable, "-m", module, *arguments], environment, log)
@@ -203,7 +202,7 @@ class Arena:
         return worker
 
     def close(self) -> None:
-        """Kill what still runs."""
+        """Kill what still runs, also what is stopped."""
         for worker in self.workers:
             worker.kill()
         self._reader.close()
@@ -214,12 +213,25 @@ class WorkerProcess:
 
     def __init__(self, command: list[str], environment: dict[str, str], log_file: Path) -> None:
         self.log_file = log_file
+        self._end_was_seen = False
         with log_file.open("wb") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
     def log(self) -> str:
         """What it has printed so far."""
-        return self.log_file.read_text("utf-8", "replace")[-6_000:]
+        return self.log_file.read_text("utf-8", "replace")[-20_000:]
+
+    def wait_for_log(self, text: str, timeout_s: float = 30.0, *, times: int = 1) -> None:
+        """Wait until it has printed `text` so often."""
+        deadline = time.monotonic() + timeout_s
+        while self.log().count(text) < times:
+            assert self.process.poll() is None, f"ended before {text!r}\n{self.log()}"
+            assert time.monotonic() < deadline, f"no {text!r} within {timeout_s} s\n{self.log()}"
+            time.sleep(0.01)
+
+    def died_unseen(self) -> bool:
+        """Whether it ended with an error, and no test has asked for its exit code."""
+        return not self._end_was_seen and self.process.poll() not in (None, 0, -signal.SIGKILL)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
@@ -228,9 +240,11 @@ class WorkerProcess:
     def wait(self, timeout_s: float = 60.0) -> int:
         """Wait for its end; its exit code."""
         try:
-            return self.process.wait(timeout_s)
+            code = self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the worker did not end within {timeout_s} s\n{self.log()}") from None
+        self._end_was_seen = True
+        return code
 
     def stop(self) -> int:
         """SIGTERM, and wait for its end."""

@@ -1,18 +1,23 @@
-"""A real worker with a fake model, and, when asked, a kill -9 of itself at a known point.
+"""A real worker with a fake model, and, when asked, one fault at a known point.
 
-    python -m tests.integration.fake_worker [--kill POINT --after N] [--delay SECONDS] [--poison]
+    python -m tests.integration.fake_worker [--kill POINT | --stop POINT | --time-out POINT] [--after N] ...
 
-Everything but the model is the product's own code, settings from the environment included. `--kill` wraps one function of
-the product so that the process kills itself there the N-th time; it prints ``KILLED AT point`` first, which the test
-requires, so that a test whose fault did not happen fails.
+Everything but the model is the product's own code, settings from the environment included. A fault wraps one function of
+the product: when it returns for the N-th time the process kills itself, stops itself (SIGSTOP), or is told that the call
+timed out although it did its work. It prints ``FAULT AT point`` first, which the tests require, so that a test whose
+fault did not happen fails.
 """
 
 import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
 
 from tests.fake_engine import FakeEngine
 from worker.cache.tiers import Cache
@@ -34,37 +39,85 @@ POINTS: dict[str, list[tuple[Any, str]]] = {
         (ExactlyOncePublisher, "_produce_all"),
     ],
     "between acknowledgement and commit": [(Offsets, "store"), (ExactlyOncePublisher, "_send_offsets")],
+    "after the end of the transaction": [(ExactlyOncePublisher, "_transact")],
 }
-"""Where a worker can be made to kill itself: functions after whose return it dies."""
+"""Where something can be made to happen: after the return of these functions."""
 
 
-def killing(function: Callable[..., Any], point: str, after: int) -> Callable[..., Any]:
-    """The function, and the end of the process after its N-th call."""
+def announce(what: str) -> None:
+    """Tell the test, through the log."""
+    print(what, file=sys.stderr, flush=True)
+
+
+def kill() -> None:
+    """SIGKILL, at once."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def stop() -> None:
+    """SIGSTOP; the test sends SIGCONT."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def time_out() -> None:
+    """What a call raises when its answer did not come in time."""
+    raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the answer was lost (injected)"))
+
+
+def faulty(function: Callable[..., Any], point: str, after: int, fault: Callable[[], None]) -> Callable[..., Any]:
+    """The function, with the fault after its N-th return."""
     calls = 0
 
     def wrapped(*arguments: Any, **named: Any) -> Any:
         nonlocal calls
         result = function(*arguments, **named)
         calls += 1
-        if calls >= after:
-            print(f"KILLED AT {point}", file=sys.stderr, flush=True)
-            os.kill(os.getpid(), signal.SIGKILL)
+        if calls == after:
+            announce(f"FAULT AT {point}")
+            fault()
         return result
 
     return wrapped
 
 
+class Forward:
+    """What happens in the middle of a forward."""
+
+    def __init__(self, gate: Path | None, failing: int | None) -> None:
+        self._gate, self._failing = gate, failing
+        self._count = 0
+
+    def __call__(self, _texts: Sequence[object]) -> None:
+        """Wait while the gate exists; break down when it is time to."""
+        self._count += 1
+        if self._gate is not None and self._gate.exists():
+            announce("IN FORWARD")
+            while self._gate.exists():
+                time.sleep(0.005)
+        if self._count == self._failing:
+            announce("DEVICE LOST")
+            raise RuntimeError("the device was lost")
+
+
 def main() -> int:
     """Parse, patch, run."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--kill", choices=POINTS)
-    parser.add_argument("--after", type=int, default=1)
-    parser.add_argument("--delay", type=float, default=0.0)
+    faults = {"kill": kill, "stop": stop, "time_out": time_out}
+    for name in faults:
+        parser.add_argument(f"--{name.replace('_', '-')}", choices=POINTS)
+    parser.add_argument("--after", type=int, default=1, help="return of the function at which the fault happens")
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds that each forward takes")
+    parser.add_argument("--gate", type=Path, help="forwards wait while this file exists")
+    parser.add_argument("--failing", type=int, help="forward at which the device breaks down")
+    parser.add_argument("--connect-timeout", type=float, help="seconds that the start waits for the brokers")
     options = parser.parse_args()
-    if options.kill:
-        for owner, name in POINTS[options.kill]:
-            setattr(owner, name, killing(getattr(owner, name), options.kill, options.after))
-    engine = FakeEngine(delay_s=options.delay)
+    for name, fault in faults.items():
+        if point := getattr(options, name):
+            for owner, function in POINTS[point]:
+                setattr(owner, function, faulty(getattr(owner, function), point, options.after, fault))
+    if options.connect_timeout:
+        service.CONNECT_TIMEOUT_S = options.connect_timeout
+    engine = FakeEngine(delay_s=options.delay, in_forward=Forward(options.gate, options.failing))
     service.load_engine = lambda _settings: engine
     return run_and_report(["run"])
 
