@@ -17,7 +17,7 @@ from worker.demo import gauges
 from worker.demo.watch import Tally, Watcher
 from worker.errors import DependencyError
 from worker.local.feed import feed
-from worker.local.ports import free_port
+from worker.local.ports import find_free
 from worker.local.stack import StackAddresses
 from worker.settings import Settings
 from worker.stream.admin import create
@@ -36,10 +36,8 @@ class WorkerProcess:
 
     def __init__(self, addresses: StackAddresses, log_file: Path) -> None:
         self._log_file = log_file
-        self.http = f"127.0.0.1:{free_port()}"
-        environment = os.environ | {
-            "TAGLINE_KAFKA_BOOTSTRAP_SERVERS": addresses.bootstrap_servers,
-            "TAGLINE_REDIS_URL": addresses.redis_url,
+        self.http = f"127.0.0.1:{find_free(frozenset())}"
+        environment = os.environ | addresses.environment() | {
             "TAGLINE_KAFKA_GROUP_ID": GROUP,
             "TAGLINE_TELEMETRY_PORT": self.http.rpartition(":")[2],
             "TAGLINE_TELEMETRY_LOG_FORMAT": "json",

@@ -1,0 +1,100 @@
+"""``tagline demo``: the whole product on this machine, watched live."""
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from worker.demo.session import WorkerProcess
+    from worker.demo.watch import Tally
+
+REFRESH_S = 0.5
+
+
+def demo(
+    seconds: Annotated[
+        float,
+        typer.Option(min=0, help="How long to feed events; 0 goes on until Ctrl-C."),
+    ] = 45.0,
+    rate: Annotated[
+        float, typer.Option(min=0.1, help="Events per second. A small CPU tags a few hundred a second.")
+    ] = 40.0,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave Kafka and Redis running at the end.")] = False,
+) -> None:
+    """Start Kafka and Redis here, feed sample events, run a worker, and watch them come out tagged.
+
+    Uses the brokers and the Redis named by TAGLINE_KAFKA_BOOTSTRAP_SERVERS and TAGLINE_REDIS_URL where they are set.
+    Ends by itself with a summary; Ctrl-C ends it early, and drains the worker all the same.
+    """
+    from rich.console import Console
+
+    from worker.demo import gauges, view
+    from worker.demo.session import running, settle
+    from worker.errors import DependencyError
+    from worker.local.stack import Stack
+
+    console = Console()
+    stack = Stack()
+    was_up = any(part.owner == "ours" and part.running for part in stack.status())
+    began = time.monotonic()
+    try:
+        addresses = stack.up(_progress)
+        _progress("loading the model")
+        with running(addresses, rate, stack.folder) as (tally, worker, feeder):
+            began = time.monotonic()
+            try:
+                _watch(console, tally, worker, began=began, seconds=seconds)
+            except KeyboardInterrupt:
+                _progress("stopping: what is on its way is finished first")
+            feeder.stop()
+            elapsed_s = time.monotonic() - began
+            settle(tally, worker)
+            last = gauges.read(worker.http)
+            exit_code = worker.stop()
+        view.summary(console, tally, last, elapsed_s=elapsed_s, exit_code=exit_code)
+    finally:
+        if not (was_up or keep):
+            stack.down(_progress)
+    if exit_code or tally.accounted < tally.fed:
+        raise DependencyError(
+            f"the worker ended with exit code {exit_code}, {tally.fed - tally.accounted} events have no outcome",
+            hint=f"Its log is in {stack.folder / 'worker.log'}.",
+        )
+
+
+def _progress(line: str) -> None:
+    print(f"==> {line}", file=sys.stderr, flush=True)
+
+
+def _watch(
+    console: "Console", tally: "Tally", worker: "WorkerProcess", *, began: float, seconds: float
+) -> None:
+    """Show what comes out until the time is up or the worker is gone."""
+    from rich.live import Live
+
+    from worker.demo import gauges, view
+
+    def over() -> bool:
+        return worker.ended or (seconds > 0 and time.monotonic() - began >= seconds)
+
+    if not console.is_terminal:
+        shown = 0
+        while not over():
+            time.sleep(REFRESH_S)
+            lines = list(tally.recent)[-max(0, min(len(tally.recent), tally.tagged - shown)) :]
+            shown = tally.tagged
+            for tag in lines[-2:]:  # a sample: two lines per refresh are readable, forty are not
+                console.print(view.plain_line(tag), highlight=False, markup=False)
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        while not over():
+            time.sleep(REFRESH_S)
+            elapsed_s = time.monotonic() - began
+            live.update(
+                view.screen(tally, gauges.read(worker.http), elapsed_s=elapsed_s, seconds=seconds),
+                refresh=True,
+            )
