@@ -7,6 +7,7 @@ read from a server that sends one byte now and then.
 """
 
 import contextlib
+import select
 import socket
 from collections.abc import Callable
 from typing import Any, cast
@@ -47,6 +48,14 @@ class _Cuttable:
         self._cut_socket = cast("socket.socket", super()._connect())  # type: ignore[misc] # of the class mixed into
         return self._cut_socket
 
+    def has_unread(self) -> bool:
+        """Whether there is something to read, if only the end: a server that went away, or an answer nobody asked for."""
+        if self._cut_socket is None or self._cut_socket.fileno() < 0:
+            return False
+        poll = select.poll()
+        poll.register(self._cut_socket, select.POLLIN)
+        return bool(poll.poll(0))
+
     def cut(self) -> None:
         """End whatever the owner is waiting for, at once. Any thread; never raises."""
         if self._cut_socket is not None:
@@ -57,7 +66,8 @@ class _Cuttable:
 class RedisConnection:
     """Sends commands and reads their answers. Belongs to one thread, but for ``cut``.
 
-    Connects when it is first needed, and anew after any error, so that a late answer is never taken for the next one.
+    Connects when it is first needed, and anew after any error or when something unread waits, so that a server that was
+    restarted costs no answers, and a late answer is never taken for the next one.
     """
 
     def __init__(self, url: str, timeout_s: float) -> None:
@@ -100,6 +110,8 @@ class RedisConnection:
                 and the next call opens another one.
         """
         try:
+            if self._connection.has_unread():
+                self.close()
             self._connection.connect()
             self._connection.send_packed_command(self._connection.pack_commands(commands), check_health=False)
             return [self._answer() for _ in commands]

@@ -32,7 +32,8 @@ class Namer:
         started = self._for_kind.get(kind)
         if started is None:
             started = self._start.copy()
-            started.update(kind.encode("utf-8") + b"\0")
+            named = kind.encode("utf-8")
+            started.update(len(named).to_bytes(2, "big") + named)
             self._for_kind[kind] = started
         digest = started.copy()
         digest.update(text.encode("utf-8", "surrogatepass"))
