@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 
-from worker.classify.engine import ClassifyError, Probabilities, Text
+from worker.classify.answers import CallStats, ClassifyError, Probabilities, Text
 
 POISON = "POISON"
 """A text that contains this cannot be classified."""
@@ -31,6 +31,7 @@ class FakeEngine:
         self.delay_s = delay_s
         self.in_forward = in_forward
         self.classified: list[str] = []
+        self.last_call = CallStats()
 
     def prepare(self, texts: Sequence[tuple[str, str, bool]]) -> list[Text]:
         return [Text(kind, text, [len(text)], truncated) for kind, text, truncated in texts]

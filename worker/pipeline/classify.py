@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from worker.cache.tiers import Cache, Remembered
-from worker.classify.engine import ClassifyError, Probabilities, Text
+from worker.classify.answers import CallStats, ClassifyError, Probabilities, Text
 from worker.pipeline.flight import Flight
 from worker.pipeline.prepare import Work
 from worker.stream.microbatch import MicroBatch
+from worker.telemetry import metrics
 
 
 class Classifier(Protocol):
     """The part of the engine that this stage uses."""
+
+    last_call: CallStats
 
     def classify(self, texts: Sequence[Text]) -> list[Probabilities | ClassifyError]:
         """One result per text; never raises for one bad text."""
@@ -39,5 +42,9 @@ class Classify:
                 slot.result = Remembered(answer.negative, answer.neutral, answer.positive, answer.truncated)
                 answers.append((slot.key, slot.result))
         self._cache.put_many(answers)
+        stats = self._classifier.last_call
+        metrics.BATCH_TOKENS.observe(stats.tokens)
+        if stats.tokens:
+            metrics.PADDING_SHARE.set(stats.padding / (stats.tokens + stats.padding))
         for slot in work.unknown:
             self._flight.land(slot)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from worker.cache.tiers import Cache
-from worker.classify.engine import Text
+from worker.classify.answers import Text
 from worker.classify.normalise import normalise
 from worker.contracts.envelope import Inbound, Rejection, Skip, decode
 from worker.contracts.reasons import Reason

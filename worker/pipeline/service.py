@@ -61,7 +61,6 @@ def serve(settings: Settings, stop: Callable[[], bool]) -> None:
         health.ready["model"] = True
         metrics.MODEL_INFO.labels(engine.model_name, engine.digest, engine.precision).set(1)
         metrics.BUILD_INFO.labels(__version__, platform.python_version(), importlib.metadata.version("torch")).set(1)
-        log.info("model ready", model=engine.model_name, digest=engine.digest, precision=engine.precision)
         cache = Cache.from_settings(settings.redis, settings.cache, identity=engine.identity)
         try:
             _run(settings, stop, engine, cache, health)
