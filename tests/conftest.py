@@ -1,0 +1,61 @@
+"""What tests of several folders share: the stack, started once when the first test asks for it."""
+
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from worker.local.stack import CACHE_VARIABLE, KAFKA_VARIABLE, Stack, StackAddresses
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The embedded stack in a folder of its own, started once; parts that the environment names are the user's.
+
+    A test that kills or pauses a part leaves it running and answering.
+    """
+    made = Stack(tmp_path_factory.mktemp("stack"))
+    try:
+        made.up(lambda line: print(line, file=sys.stderr))
+        yield made
+    finally:
+        made.down(lambda _: None)
+
+
+@pytest.fixture(scope="session")
+def _addresses(stack: Stack) -> StackAddresses:
+    return stack.addresses()
+
+
+@pytest.fixture
+def bootstrap(_addresses: StackAddresses, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Kafka's bootstrap servers. Commands and settings of this process find them too."""
+    monkeypatch.setenv(KAFKA_VARIABLE, _addresses.bootstrap_servers)
+    return _addresses.bootstrap_servers
+
+
+@pytest.fixture
+def redis_url(_addresses: StackAddresses, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The cache's address, known to this process as well. All tests share it, so a test's keys must be its own."""
+    monkeypatch.setenv(CACHE_VARIABLE, _addresses.redis_url)
+    return _addresses.redis_url
+
+
+@pytest.fixture
+def admin(bootstrap: str) -> AdminClient:
+    """An admin client of the stack's Kafka."""
+    return AdminClient({"bootstrap.servers": bootstrap})
+
+
+@pytest.fixture
+def new_topic(admin: AdminClient) -> Callable[..., str]:
+    """``new_topic(partitions=1, **config)`` creates a topic with a name of its own and returns the name."""
+
+    def create(partitions: int = 1, **config: str) -> str:
+        name = f"test.{uuid.uuid4().hex[:12]}"
+        admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result(30)
+        return name
+
+    return create

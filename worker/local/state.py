@@ -1,0 +1,79 @@
+"""What is remembered of the local stack between commands, and the lock that lets one command change it at a time."""
+
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from worker.local.process import Started
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class State:
+    """Ports are kept after the processes end, so that a restart keeps the addresses."""
+
+    cluster_id: str = ""
+    """Of the formatted data; empty when there is none."""
+    broker_port: int = 0
+    controller_port: int = 0
+    cache_port: int = 0
+    broker: Started | None = None
+    cache: Started | None = None
+    format: int = field(default=_FORMAT)
+
+
+def default_folder(environment: Mapping[str, str]) -> Path:
+    """``TAGLINE_LOCAL_DIR``, or ``.tagline`` in the current folder."""
+    return Path(environment.get("TAGLINE_LOCAL_DIR") or ".tagline").absolute()
+
+
+class StateFile:
+    """``state.json`` in a folder. Reading needs no lock; every change is made while holding it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "state.json"
+        self._lock_file = folder / "lock"
+
+    def read(self) -> State:
+        """The state, a fresh one when there is none or it cannot be understood."""
+        try:
+            raw = json.loads(self._file.read_bytes())
+            if raw["format"] != _FORMAT:
+                return State()
+            broker, cache = raw.pop("broker"), raw.pop("cache")
+            return State(
+                **raw, broker=Started(**broker) if broker else None, cache=Started(**cache) if cache else None
+            )
+        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
+            return State()
+
+    def update(self, **changes: object) -> State:
+        """Write the state with ``changes`` applied, in one step: a crash leaves the old one or the new one."""
+        state = replace(self.read(), **changes)  # type: ignore[arg-type]  # names and types are checked by the dataclass's users' tests
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=self._file.parent, prefix=".state-")
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(asdict(state), file, indent=1)
+        Path(temporary).replace(self._file)
+        return state
+
+    @contextmanager
+    def locked(self, waiting: Callable[[], None]) -> Iterator[None]:
+        """Hold the lock. Blocks while another command holds it, after calling ``waiting`` once.
+
+        The system lets go of it when the holder ends, however it ends, so a stale lock does not exist.
+        """
+        self._lock_file.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock_file.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waiting()
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
