@@ -1,5 +1,6 @@
 """One worker process, put together from its settings, run until it is told to stop, and taken apart again."""
 
+import gc
 import importlib.metadata
 import platform
 import socket
@@ -62,6 +63,7 @@ def serve(settings: Settings, stop: Callable[[], bool]) -> None:
         metrics.MODEL_INFO.labels(engine.model_name, engine.digest, engine.precision).set(1)
         metrics.BUILD_INFO.labels(__version__, platform.python_version(), importlib.metadata.version("torch")).set(1)
         cache = Cache.from_settings(settings.redis, settings.cache, identity=engine.identity)
+        _calm_collector()
         try:
             _run(settings, stop, engine, cache, health)
         finally:
@@ -107,6 +109,18 @@ def _run(
         health.ready["kafka"] = False
         line.stop(CLOSE_TIMEOUT_S)
     log.info("worker stopped")
+
+
+def _calm_collector() -> None:
+    """Keep Python's cyclic garbage collector off the hot path.
+
+    Micro-batches are made of many small containers that die by reference count, yet at the default threshold every 700 of
+    them start a collection, and the older generations hold all that torch has made. Measured on cached records: 146 us a
+    record by default, 66 us with these thresholds (prepare and conclude, one thread).
+    """
+    gc.collect()
+    gc.freeze()  # what was made so far lives as long as the process
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _writer(settings: Settings, engine: Engine) -> OutputWriter:
