@@ -109,6 +109,7 @@ def main() -> int:
     parser.add_argument("--delay", type=float, default=0.0, help="seconds that each forward takes")
     parser.add_argument("--gate", type=Path, help="forwards wait while this file exists")
     parser.add_argument("--failing", type=int, help="forward at which the device breaks down")
+    parser.add_argument("--standby", type=Path, help="begin when this file is gone, and be quick then")
     parser.add_argument("--connect-timeout", type=float, help="seconds that the start waits for the brokers")
     options = parser.parse_args()
     for name, fault in faults.items():
@@ -117,6 +118,8 @@ def main() -> int:
                 setattr(owner, function, faulty(getattr(owner, function), point, options.after, fault))
     if options.connect_timeout:
         service.CONNECT_TIMEOUT_S = options.connect_timeout
+    while options.standby is not None and options.standby.exists():
+        time.sleep(0.01)
     engine = FakeEngine(delay_s=options.delay, in_forward=Forward(options.gate, options.failing))
     service.load_engine = lambda _settings: engine
     return run_and_report(["run"])
