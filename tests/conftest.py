@@ -1,11 +1,13 @@
 """What tests of several folders share: the stack, started once when the first test asks for it."""
 
 import sys
+import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from worker.local.stack import CACHE_VARIABLE, KAFKA_VARIABLE, Stack, StackAddresses
 
@@ -56,6 +58,28 @@ def new_topic(admin: AdminClient) -> Callable[..., str]:
     def create(partitions: int = 1, **config: str) -> str:
         name = f"test.{uuid.uuid4().hex[:12]}"
         admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result(30)
+        wait_for_leaders(admin, [name])
         return name
 
     return create
+
+
+def wait_for_leaders(admin: AdminClient, topics: Sequence[str], timeout_s: float = 30.0) -> None:
+    """Block until every partition of these new topics answers: the broker learns that it leads them a moment later."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            known = admin.list_topics(timeout=10).topics
+            wanted = {
+                TopicPartition(topic, number): OffsetSpec.latest()
+                for topic in topics
+                for number in known[topic].partitions
+            }
+            for future in admin.list_offsets(wanted).values():
+                future.result(10)
+        except (KafkaException, KeyError):  # a topic may not even be listed yet
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
