@@ -52,18 +52,21 @@ class Offsets:
         self._stored = True
 
     def commit_if_due(self, now: float) -> None:
-        """Commit what is stored, in the background, once per interval."""
-        if self._stored and now - self._committed_at >= COMMIT_INTERVAL_S:
+        """Commit what is stored, in the background, once per interval.
+
+        Also when nothing new was stored: a commit that a rebalance refused is known to the client only, which sends
+        again what is stored and not committed, and nothing if that is nothing.
+        """
+        if now - self._committed_at >= COMMIT_INTERVAL_S:
             self._commit(asynchronous=True)
             self._committed_at = now
 
     def commit_now(self) -> None:
         """Commit what is stored and wait for the answer. A refusal is logged: the records are read again."""
-        if self._stored:
-            self._commit(asynchronous=False)
+        self._commit(asynchronous=False)
 
     def _commit(self, *, asynchronous: bool) -> None:
-        self._stored = False
+        stored, self._stored = self._stored, False
         try:
             # Two calls, because the client's types tell them apart by the literal.
             if asynchronous:
@@ -75,7 +78,8 @@ class Offsets:
                 metrics.COMMITS.labels("failed").inc()
                 log.warning("offsets not committed", error=error.args[0].name(), reason=error.args[0].str())
         else:
-            metrics.COMMITS.labels("sent" if asynchronous else "confirmed").inc()
+            if stored or not asynchronous:
+                metrics.COMMITS.labels("sent" if asynchronous else "confirmed").inc()
 
     def starting_points(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
         """Where to read each newly assigned partition from: its committed offset, or the setting's end of it.
