@@ -1,0 +1,91 @@
+"""(d) a worker that knows every text over a raw copy loop, and (f) whether its memory grows with the events it has seen."""
+
+from itertools import islice
+from statistics import median
+
+from worker.bench.bench import Bench, Result
+from worker.bench.numbers import Pair, median_ratio, steady_rate
+from worker.bench.plan import MEASURES
+from worker.bench.processes import WorkerProcess
+
+COPYING = "worker.bench.copying"
+FEED_AT_ONCE = 20_000
+"""Records fed in one go while memory is watched: enough that the worker is never without."""
+
+
+def warm(bench: Bench, group: str, worker: WorkerProcess) -> None:
+    """Let the worker read every text once."""
+    bench.traffic.feed(bench.events(bench.texts, len(bench.texts)))
+    bench.traffic.await_lag(group, 0, worker.check)
+
+
+def cached_throughput(bench: Bench) -> Result:
+    """(d): second passes over the same texts, fed while the worker stands still, by turns with the copy loop."""
+    count, traffic = bench.plan.cached_events, bench.traffic
+    source, target = traffic.new_topic(), traffic.new_topic()
+    bench.progress(f"{MEASURES['d'].title}: laying out {count:,} records for the copy loop")
+    start = traffic.ends([source])
+    for event in bench.events(bench.texts, count):
+        traffic.send(event, topic=source)
+    traffic.settle()
+    pairs = []
+    group = traffic.new_group()
+    with bench.worker(group) as worker:
+        bench.progress(f"{MEASURES['d'].title}: first pass over {len(bench.texts):,} texts")
+        warm(bench, group, worker)
+        for _ in bench.repetitions(f"{MEASURES['d'].title} (d)"):
+            since = traffic.mark()
+            with worker.paused():
+                traffic.feed(bench.events(bench.texts, count))
+            traffic.await_lag(group, 0, worker.check)
+            rate = steady_rate([output.made_s for output in traffic.outputs(since, count)])
+            copied = bench.measure(
+                [COPYING],
+                {"topics": [source], "target": target, "count": count, "group": traffic.new_group(start)},
+            )
+            pairs.append(Pair(rate, copied["records"] / copied["seconds"]))
+    return Result(
+        "d",
+        median_ratio(pairs),
+        f"{median(p.measured for p in pairs):,.0f} / {median(p.reference for p in pairs):,.0f} records/s",
+        {
+            "ratio": median_ratio(pairs),
+            "repetitions": [
+                {"measured_per_s": p.measured, "reference_per_s": p.reference, "ratio": p.ratio}
+                for p in pairs
+            ],
+            "events": count,
+            "texts": len(bench.texts),
+        },
+    )
+
+
+def memory(bench: Bench) -> Result:
+    """(f): resident memory after many cached events over that after a tenth of them."""
+    first, last = bench.plan.memory_events
+    group = bench.traffic.new_group()
+    with bench.worker(group) as worker:
+        bench.progress(f"{MEASURES['f'].title} (f): first pass over {len(bench.texts):,} texts")
+        warm(bench, group, worker)
+        before = _after(bench, group, worker, first)
+        after = _after(bench, group, worker, last - first)
+    return Result(
+        "f",
+        after / before,
+        f"{after / 1024:,.0f} MB after {last:,} events / {before / 1024:,.0f} MB after {first:,}",
+        {"ratio": after / before, "resident_kb": {str(first): before, str(last): after}},
+    )
+
+
+def _after(bench: Bench, group: str, worker: WorkerProcess, count: int) -> int:
+    """Resident kB once the worker has done `count` more events and come to rest."""
+    events = bench.events(bench.texts, count)
+    done = 0
+    while block := list(islice(events, FEED_AT_ONCE)):
+        bench.traffic.feed(block)
+        bench.traffic.await_lag(group, FEED_AT_ONCE, worker.check)
+        done += len(block)
+        if done % (FEED_AT_ONCE * 10) == 0:
+            bench.progress(f"{MEASURES['f'].title} (f): {done:,} of {count:,} events")
+    bench.traffic.await_lag(group, 0, worker.check)
+    return worker.resident_kb()

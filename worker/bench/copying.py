@@ -1,0 +1,65 @@
+"""The raw copy loop: the simplest Python program that moves records from a topic to another and loses none.
+
+    python -m worker.bench.copying < specification.json > result.json
+
+It is what a consumer in Python costs when it does nothing with a record. Per message: one ``poll``, one ``produce`` of the
+same key and value (no headers) with a delivery callback, one ``poll(0)`` of the producer. Per 1,000 messages: ``flush``, a
+look at the failures that the callbacks counted, and a synchronous ``commit``. Client settings are the worker's own:
+idempotent, acks=all, lz4, the same linger, and the same fetching.
+"""
+
+import sys
+import time
+from typing import Any
+
+from confluent_kafka import KafkaError, Message
+
+from worker.bench.child import answer
+from worker.settings import load
+from worker.stream.config import consumer_config, open_consumer, open_producer, producer_config
+
+BATCH = 1_000
+PATIENCE_S = 60.0
+
+
+def copy(specification: dict[str, Any]) -> dict[str, object]:
+    """Copy `count` records of `topics` to `target`; the time from the first that arrives to the last commit."""
+    settings = load({"kafka.group_id": specification["group"]})
+    consumer, producer = (
+        open_consumer(consumer_config(settings)),
+        open_producer(producer_config(settings, None)),
+    )
+    target, count = specification["target"], specification["count"]
+    failures = 0
+
+    def delivered(error: KafkaError | None, _message: Message) -> None:
+        nonlocal failures
+        failures += error is not None
+
+    consumer.subscribe(specification["topics"])
+    copied, began = 0, 0.0
+    heard = time.monotonic()
+    while copied < count:
+        message = consumer.poll(0.1)
+        if message is None or message.error() is not None:
+            if time.monotonic() - heard > PATIENCE_S:
+                raise RuntimeError(f"only {copied} of {count} records arrived")
+            continue
+        if copied == 0:
+            began = time.perf_counter()
+        producer.produce(target, message.value(), message.key(), on_delivery=delivered)
+        producer.poll(0)
+        copied += 1
+        if copied % BATCH == 0 or copied == count:
+            heard = time.monotonic()
+            producer.flush()
+            if failures:
+                raise RuntimeError(f"{failures} records were not delivered")
+            consumer.commit(asynchronous=False)
+    seconds = time.perf_counter() - began
+    consumer.close()
+    return {"records": copied, "seconds": seconds}
+
+
+if __name__ == "__main__":
+    sys.exit(answer(copy))

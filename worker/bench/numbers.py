@@ -1,0 +1,55 @@
+"""The bench's arithmetic. Pure."""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import NamedTuple
+
+
+class Pair(NamedTuple):
+    """One repetition of a ratio: what was measured, over what it was measured against, both per second."""
+
+    measured: float
+    reference: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times the reference."""
+        return self.measured / self.reference
+
+
+def median_ratio(pairs: Sequence[Pair]) -> float:
+    """The median of the repetitions' ratios: each repetition's two halves ran under the same conditions."""
+    return median(pair.ratio for pair in pairs)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least `share` (0 to 1) of all values do not exceed (nearest rank)."""
+    if not values:
+        raise ValueError("no values")
+    ordered = sorted(values)
+    rank = -int(-share * len(ordered) // 1)  # rounded up
+    return ordered[min(len(ordered), max(1, rank)) - 1]
+
+
+def steady_rate(times_s: Sequence[float]) -> float:
+    """Records per second from the times at which their outputs were made, without the start.
+
+    Outputs come in bursts, one per micro-batch, and a clock that starts inside a burst counts the rest of it as done in no
+    time. So it starts at the end of a burst: before the widest gap between the 5 % and the 25 % point, and counts what
+    came after. The end is the last output, which ends a burst as well.
+    """
+    ordered = sorted(times_s)
+    first, last = len(ordered) // 20, len(ordered) // 4
+    if last <= first:
+        raise ValueError("too few outputs to measure a rate")
+    start = max(range(first, last), key=lambda at: ordered[at + 1] - ordered[at])
+    seconds = ordered[-1] - ordered[start]
+    if seconds <= 0:
+        raise ValueError("all outputs were made at once: more texts are needed to measure a rate")
+    return (len(ordered) - 1 - start) / seconds
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most `most` indices spread evenly over `count` items: a part of the texts that is like the whole."""
+    taken = min(count, most)
+    return [number * count // taken for number in range(taken)]

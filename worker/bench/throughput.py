@@ -1,0 +1,96 @@
+"""(a) the worker over the bare forward, (b) packed over padded, (c) the worker over the plain loop."""
+
+from statistics import median
+from typing import Any
+
+from worker.bench.bench import Bench, Result
+from worker.bench.numbers import Pair, median_ratio, steady_rate
+from worker.bench.plan import MEASURES
+
+FORWARDS = "worker.bench.forwards"
+
+
+def worker_rate(bench: Bench) -> float:
+    """Texts per second from Kafka to Kafka, all of them fed before the worker starts, its start not counted."""
+    group, since = bench.traffic.new_group(), bench.traffic.mark()
+    bench.traffic.feed(bench.events(bench.texts, len(bench.texts)))
+    with bench.worker(group) as worker:
+        bench.traffic.await_lag(group, 0, worker.check)
+    return steady_rate([output.made_s for output in bench.traffic.outputs(since, len(bench.texts))])
+
+
+def end_to_end(bench: Bench, names: tuple[str, ...]) -> tuple[list[Result], float]:
+    """(a) and (c), by turns: worker, bare forward, plain loop; and the worker's median rate per second."""
+    workers: list[float] = []
+    bare: list[dict[str, Any]] = []
+    plain: list[dict[str, Any]] = []
+    for _ in bench.repetitions("worker from Kafka to Kafka (a, c)"):
+        workers.append(worker_rate(bench))
+        if "a" in names:
+            bare.append(bench.measure([FORWARDS, "packed"], {"texts": bench.pairs()}))
+        if "c" in names:
+            plain.append(bench.measure([FORWARDS, "plain"], {"texts": bench.pairs(bench.plan.plain_texts)}))
+    results = []
+    if bare:
+        results.append(_over_bare(workers, bare))
+    if plain:
+        results.append(_over_plain(workers, plain))
+    return results, median(workers)
+
+
+def _over_bare(workers: list[float], bare: list[dict[str, Any]]) -> Result:
+    pairs, with_tokens = [], []
+    for rate, found in zip(workers, bare, strict=True):
+        pairs.append(Pair(rate, found["texts"] / found["classify_s"]))
+        with_tokens.append(Pair(rate, found["texts"] / (found["classify_s"] + found["prepare_s"])))
+    return Result(
+        "a",
+        median_ratio(pairs),
+        f"{_middle(pairs)} texts/s; {median_ratio(with_tokens):.3f} of tokenise-then-forward",
+        {
+            **_ratio(pairs),
+            "reference": "Engine.classify of all texts in one call, tokens made beforehand",
+            "over_tokenise_and_forward": {
+                **_ratio(with_tokens),
+                "reference": "Engine.prepare, then Engine.classify",
+            },
+        },
+    )
+
+
+def _over_plain(workers: list[float], plain: list[dict[str, Any]]) -> Result:
+    pairs = [
+        Pair(rate, found["texts"] / found["seconds"]) for rate, found in zip(workers, plain, strict=True)
+    ]
+    return Result("c", median_ratio(pairs), f"{_middle(pairs)} texts/s", _ratio(pairs))
+
+
+def packing(bench: Bench) -> Result:
+    """(b) in one process, by turns."""
+    bench.progress(f"{MEASURES['b'].title}: {bench.plan.repetitions} repetitions")
+    found = bench.measure(
+        [FORWARDS, "padding"],
+        {"texts": bench.pairs(bench.plan.padded_texts), "repetitions": bench.plan.repetitions},
+    )
+    pairs = [Pair(found["texts"] / packed, found["texts"] / padded) for packed, padded in found["seconds"]]
+    share = found["padding_share"]
+    return Result(
+        "b",
+        median_ratio(pairs),
+        f"{_middle(pairs)} texts/s; {share:.0%} of the padded tokens are padding",
+        {**_ratio(pairs), "padding_share": share},
+    )
+
+
+def _ratio(pairs: list[Pair]) -> dict[str, object]:
+    return {
+        "ratio": median_ratio(pairs),
+        "repetitions": [
+            {"measured_per_s": pair.measured, "reference_per_s": pair.reference, "ratio": pair.ratio}
+            for pair in pairs
+        ],
+    }
+
+
+def _middle(pairs: list[Pair]) -> str:
+    return f"{median(p.measured for p in pairs):,.0f} / {median(p.reference for p in pairs):,.0f}"
