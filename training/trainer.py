@@ -78,6 +78,15 @@ class StepContext:
     batch: Batch
     objective: Objective
     step: int
+    bfloat16: bool = False
+    share: float = 1.0
+    """Share of this batch in the step: 1 / accumulated batches."""
+
+    def backward(self) -> None:
+        """Forward and backward of the batch once more, adding to the gradients: what perturbing hooks need."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            loss = self.objective(self.model, self.batch) * self.share
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
 
 Hook = Callable[[StepContext], None]
@@ -215,7 +224,16 @@ class Trainer:
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             total += float(loss.detach())
             for hook in self.after_backward:
-                hook(StepContext(self.model, batch, self.objective, self.state.step))
+                hook(
+                    StepContext(
+                        self.model,
+                        batch,
+                        self.objective,
+                        self.state.step,
+                        self.precision == "bfloat16",
+                        1 / len(chosen),
+                    )
+                )
         if not math.isfinite(total):
             raise UsageError(f"the loss is {total} at step {self.state.step}", hint="lower --lr")
         if self.world > 1:

@@ -1,0 +1,126 @@
+"""Recipes against over-fitting: what each must leave as it was, and what it must change."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training import model as models
+from training.batches import collate, encode
+from training.data import Row
+from training.finetune import FinetuneConfig, finetune
+from training.model import Columns
+from training.objective import cross_entropy
+from training.recipes.adversarial import Fgm, Pgd
+from training.recipes.augment import Augmentation, augmented, changed
+from training.recipes.ensemble import average_probabilities, soup
+from training.recipes.r_drop import r_drop, symmetric_divergence
+from training.trainer import Hook, StepContext, TrainConfig
+from worker.errors import UsageError
+
+COLUMNS = Columns({"review": ("negative", "positive")})
+
+
+def context_of(base: Path, rows: list[Row], dropout: float = 0.0) -> StepContext:
+    model = models.build(str(base), COLUMNS, dropout=dropout, head_dropout=dropout)
+    tokenizer = models.load_tokenizer(base)
+    batch = collate(encode(rows[:8], tokenizer, COLUMNS, max_tokens=32), COLUMNS, pad_id=1)
+    return StepContext(model, batch, cross_entropy(), 0)
+
+
+@pytest.mark.parametrize("hook", [Fgm(0.5).hook(), Pgd(0.5, 0.2, 3).hook()])
+def test_adversarial_steps_add_gradients_and_put_the_embeddings_back(
+    base: Path, train_rows: list[Row], hook: Hook
+) -> None:
+    context = context_of(base, train_rows)
+    context.backward()
+    table = context.model.get_input_embeddings().weight
+    before = table.detach().clone()
+    plain = {name: p.grad.clone() for name, p in context.model.named_parameters() if p.grad is not None}
+    hook(context)
+    assert torch.equal(table, before)
+    after = {name: p.grad for name, p in context.model.named_parameters() if p.grad is not None}
+    assert after.keys() == plain.keys()
+    moved = [name for name, grad in after.items() if not torch.equal(grad, plain[name])]
+    assert len(moved) > len(plain) // 2
+    # The same point would give exactly twice the gradient; a worse point gives another direction.
+    classifier = after["classifier.weight"]
+    assert not torch.allclose(classifier, 2 * plain["classifier.weight"])
+
+
+def test_an_adversarial_point_is_worse_than_the_true_one(base: Path, train_rows: list[Row]) -> None:
+    context = context_of(base, train_rows)
+    losses: list[float] = []
+
+    def recording(model: object, batch: object) -> torch.Tensor:
+        loss = cross_entropy()(context.model, context.batch)
+        losses.append(float(loss.detach()))
+        return loss
+
+    watched = StepContext(context.model, context.batch, recording, 0)
+    watched.backward()
+    Fgm(0.5).hook()(watched)
+    assert losses[1] > losses[0]
+
+
+def test_r_drop_punishes_disagreement_only(base: Path, train_rows: list[Row]) -> None:
+    allowed = torch.tensor([[True, True, False]])
+    same = torch.tensor([[1.0, -1.0, 9.0]])
+    assert symmetric_divergence(same, same, allowed).item() == 0
+    # By hand: p = (0.5, 0.5), q = (0.75, 0.25): ((-0.25) ln(2/3) + 0.25 ln 2) / 2 = 0.25 ln 3 / 2.
+    first, second = torch.log(torch.tensor([[0.5, 0.5, 1.0]])), torch.log(torch.tensor([[0.75, 0.25, 7.0]]))
+    assert symmetric_divergence(first, second, allowed).item() == pytest.approx(0.25 * np.log(3) / 2)
+    context = context_of(base, train_rows, dropout=0.3)
+    context.model.train()
+    loss = r_drop(4.0)(context.model, context.batch)
+    assert loss.requires_grad
+    assert loss.item() > 0
+
+
+def test_augmentation_keeps_originals_labels_and_negations() -> None:
+    rows = [
+        Row("the good item came fast and it works well every day", "positive"),
+        Row("质量不错，物流很快，推荐大家来买这一款", "positive"),
+        Row("unlabelled text stays alone"),
+    ]
+    result = augmented(rows, Augmentation(copies=3, synonym_share=0.9), seed=1)
+    assert [row for row in result if row in rows] == rows
+    assert len(result) > len(rows) + 2
+    assert {row.label for row in result if row not in rows} == {"positive"}
+    assert augmented(rows, Augmentation(copies=3, synonym_share=0.9), seed=1) == result
+    chooser = random.Random(0)
+    heavy = Augmentation(swap_share=0.9, delete_share=0.9, synonym_share=0)
+    for _ in range(50):
+        assert "is not good" in changed(
+            "well this thing is not good at all whatever one may say", heavy, chooser
+        )
+
+
+def test_back_translation_is_a_hook() -> None:
+    rows = [Row("it works", "positive")]
+    result = augmented(rows, Augmentation(copies=0), seed=0, back_translate=lambda text: text + " fine")
+    assert [row.text for row in result] == ["it works", "it works fine"]
+
+
+def test_ensembles_average_and_a_soup_is_the_mean_of_its_weights(
+    base: Path, train_rows: list[Row], other_rows: list[Row], tmp_path: Path
+) -> None:
+    folders = []
+    for seed in (1, 2):
+        config = FinetuneConfig(
+            train=TrainConfig(epochs=1, lr=1e-3, seed=seed, precision="float32"), max_tokens=32
+        )
+        finetune(str(base), train_rows, {"held out": other_rows}, tmp_path / str(seed), config)
+        folders.append(tmp_path / str(seed) / "model")
+    mixed = soup(folders)
+    weights = [models.load(folder)[0].state_dict()["classifier.weight"] for folder in folders]
+    assert not torch.equal(weights[0], weights[1])
+    assert torch.allclose(mixed.state_dict()["classifier.weight"], (weights[0] + weights[1]) / 2)
+    with pytest.raises(UsageError, match="at least two"):
+        soup(folders[:1])
+    averaged = average_probabilities([np.array([[0.2, 0.8]]), np.array([[0.4, 0.6]])])
+    assert averaged == pytest.approx(np.array([[0.3, 0.7]]))
+    with pytest.raises(UsageError):
+        average_probabilities([np.zeros((1, 2)), np.zeros((1, 3))])

@@ -1,0 +1,146 @@
+"""More rows from the rows there are: synonyms, swaps, deletions (EDA, Wei and Zou 2019), and a hook for back-translation.
+
+The label must survive, so turn words and negations are never touched. A word is a run of Latin letters, or one Chinese
+character where the text has no spaces; swaps and deletions of Chinese characters are rarer because each costs more meaning.
+"""
+
+import random
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from training.data import Row
+
+UNTOUCHABLE = frozenset(
+    (
+        "not",
+        "no",
+        "never",
+        "n't",
+        "none",
+        "nothing",
+        "hardly",
+        "barely",
+        "but",
+        "however",
+        "although",
+        "though",
+        "yet",
+        "without",
+        "不",
+        "没",
+        "无",
+        "非",
+        "未",
+        "别",
+        "但",
+        "可",
+        "虽",
+        "却",
+        "然",
+    )
+)
+"""Negations and turns: to move or drop one may flip the label."""
+
+SYNONYMS: Mapping[str, Sequence[str]] = {
+    "good": ("nice", "fine", "great"),
+    "great": ("excellent", "terrific", "wonderful"),
+    "bad": ("poor", "awful"),
+    "terrible": ("awful", "horrible"),
+    "cheap": ("inexpensive", "low-priced"),
+    "fast": ("quick", "speedy"),
+    "slow": ("sluggish",),
+    "broken": ("defective", "damaged"),
+    "buy": ("purchase", "order"),
+    "item": ("product", "article"),
+    "不错": ("挺好", "还可以", "蛮好"),
+    "很好": ("非常好", "特别好", "相当好"),
+    "喜欢": ("中意", "喜爱"),
+    "便宜": ("实惠", "划算"),
+    "质量": ("品质", "做工"),
+    "物流": ("快递", "配送"),
+    "客服": ("售后", "卖家"),
+    "失望": ("不满意", "扫兴"),
+    "垃圾": ("很差", "糟糕"),
+    "推荐": ("安利", "值得买"),
+}
+"""A small table written for the project; a larger one is passed in where somebody has it."""
+
+_TOKENS = re.compile(r"[A-Za-z']+|[\u4e00-\u9fff]|[^\sA-Za-z\u4e00-\u9fff]+|\s+")
+
+BackTranslate = Callable[[str], str]
+"""A text to a paraphrase of it, by way of another language. The project ships no translator; bring one."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How much of a text is changed."""
+
+    copies: int = 1
+    """Changed copies of each labelled row; the original is kept."""
+    synonym_share: float = 0.3
+    """Chance that a word with known synonyms is replaced."""
+    swap_share: float = 0.05
+    delete_share: float = 0.05
+
+
+def augmented(
+    rows: Sequence[Row],
+    config: Augmentation,
+    *,
+    seed: int,
+    synonyms: Mapping[str, Sequence[str]] = SYNONYMS,
+    back_translate: BackTranslate | None = None,
+) -> list[Row]:
+    """The rows, and after each its changed copies; a copy equal to its original is left out. Deterministic by seed."""
+    chooser = random.Random(seed)
+    result: list[Row] = []
+    for row in rows:
+        result.append(row)
+        if row.label is None:
+            continue
+        copies = _copies(row.text, config, chooser, synonyms, back_translate)
+        result.extend(replace(row, text=text) for text in copies if text and text != row.text)
+    return result
+
+
+def _copies(
+    text: str,
+    config: Augmentation,
+    chooser: random.Random,
+    synonyms: Mapping[str, Sequence[str]],
+    back_translate: BackTranslate | None,
+) -> Iterator[str]:
+    for _ in range(config.copies):
+        yield changed(text, config, chooser, synonyms)
+    if back_translate is not None:
+        yield back_translate(text)
+
+
+def changed(
+    text: str, config: Augmentation, chooser: random.Random, synonyms: Mapping[str, Sequence[str]] = SYNONYMS
+) -> str:
+    """One changed copy of a text."""
+    for word, others in synonyms.items():
+        pattern = rf"\b{re.escape(word)}\b" if word.isascii() else re.escape(word)
+        if chooser.random() < config.synonym_share and re.search(pattern, text, re.IGNORECASE):
+            text = re.sub(pattern, chooser.choice(list(others)), text, count=1, flags=re.IGNORECASE)
+    tokens = _TOKENS.findall(text)
+    movable = [index for index, token in enumerate(tokens) if _movable(tokens, index)]
+    for index in movable:
+        if chooser.random() < config.swap_share:
+            other = chooser.choice(movable)
+            tokens[index], tokens[other] = tokens[other], tokens[index]
+    kept = [
+        token
+        for index, token in enumerate(tokens)
+        if not (index in set(movable) and len(movable) > 4 and chooser.random() < config.delete_share)
+    ]
+    return "".join(kept).strip()
+
+
+def _movable(tokens: Sequence[str], index: int) -> bool:
+    """Whether a token is a word that may go elsewhere: none that negates or turns, nor the neighbour of one."""
+    near = {token.lower() for token in tokens[max(0, index - 2) : index + 3]}
+    word = tokens[index]
+    return (word[0].isalpha()) and not near & UNTOUCHABLE and not word.lower().endswith("n't")
