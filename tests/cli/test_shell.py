@@ -9,6 +9,7 @@ import types
 from collections.abc import Callable
 
 import pytest
+import structlog
 import typer
 
 from worker import __version__
@@ -132,6 +133,24 @@ def test_a_command_chooses_its_exit_code_by_returning_or_by_exit(
     body: Callable[[], object], code: int, probe: Callable[..., int]
 ) -> None:
     assert probe(body) == code
+
+
+def test_results_own_stdout_and_logs_are_as_before_afterwards(
+    probe: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = structlog.get_config()
+
+    def body() -> None:
+        structlog.get_logger().info("routine")
+        structlog.get_logger().warning("something to know")
+        typer.echo("result")
+
+    assert probe(body) == 0
+    output = capsys.readouterr()
+    assert output.out == "result\n"
+    assert "something to know" in output.err
+    assert "routine" not in output.err
+    assert structlog.get_config() == before
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

@@ -9,6 +9,7 @@ import yaml
 from compose_spec import PyCompose
 
 from worker.cli.commands import BUILT_IN
+from worker.local import broker
 from worker.settings import load
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -68,6 +69,49 @@ def test_the_worker_is_given_settings_that_it_understands(monkeypatch: pytest.Mo
     assert settings.telemetry.host == "0.0.0.0"  # noqa: S104 - inside a container, published on loopback
     grace_s = int(SERVICES["worker"]["stop_grace_period"].removesuffix("s"))
     assert grace_s >= settings.limits.drain_timeout_s + 10
+
+
+WHERE_IT_LISTENS = {
+    "advertised.listeners",
+    "controller.quorum.voters",
+    "inter.broker.listener.name",
+    "listener.security.protocol.map",
+    "listeners",
+    "log.dirs",
+}
+
+
+def test_kafka_is_configured_as_the_local_stack_configures_it() -> None:
+    environment = dict(SERVICES["kafka"]["environment"])
+    assert len(environment.pop("CLUSTER_ID")) == 22
+    properties = {
+        name.removeprefix("KAFKA_").lower().replace("_", "."): str(value)
+        for name, value in environment.items()
+    }
+
+    assert {name: properties.get(name) for name in broker.SETTINGS} == dict(broker.SETTINGS)
+    assert set(properties) - set(broker.SETTINGS) == WHERE_IT_LISTENS
+
+
+def test_every_listener_has_a_protocol_and_the_brokers_own_is_one_of_them() -> None:
+    environment = SERVICES["kafka"]["environment"]
+    names = {listener.partition("://")[0] for listener in environment["KAFKA_LISTENERS"].split(",")}
+    mapped = {
+        pair.partition(":")[0] for pair in environment["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(",")
+    }
+    advertised = {
+        listener.partition("://")[0] for listener in environment["KAFKA_ADVERTISED_LISTENERS"].split(",")
+    }
+
+    assert names == mapped
+    assert advertised == names - {environment["KAFKA_CONTROLLER_LISTENER_NAMES"]}
+    assert environment["KAFKA_INTER_BROKER_LISTENER_NAME"] in advertised
+
+
+def test_the_image_is_the_kafka_that_the_local_stack_runs() -> None:
+    jars = (PROJECT / "worker/local/kafka-jars.txt").read_text("utf-8")
+    (version,) = set(re.findall(r"^org\.apache\.kafka:kafka-clients:(\S+)", jars, re.MULTILINE))
+    assert SERVICES["kafka"]["image"] == f"apache/kafka:{version}"
 
 
 def test_the_cache_evicts_and_never_writes_to_disk() -> None:

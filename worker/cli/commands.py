@@ -7,6 +7,7 @@ or another top-level package of this one, adds a command by an entry point in th
 import ast
 import importlib
 import importlib.util
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
@@ -85,6 +86,7 @@ class CommandTable(TyperGroup):
             return None
         if self._listing:
             return TyperCommand(source.name, help=source.summary, rich_markup_mode=None)
+        _keep_logs_off_stdout(ctx)
         return load(source)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -128,6 +130,18 @@ def load(source: CommandSource) -> Any:
     shell = typer.Typer(rich_markup_mode=None, add_completion=False)
     shell.command(source.name)(found)
     return typer.main.get_command(shell)
+
+
+def _keep_logs_off_stdout(ctx: Any) -> None:
+    """Results go to stdout, so logs go to stderr, and only warnings, until a command (`run`) sets them up as it likes."""
+    import structlog
+
+    before = structlog.get_config()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger("warning"),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
+    ctx.call_on_close(lambda: structlog.configure(**before))
 
 
 def _sources() -> Iterator[CommandSource]:

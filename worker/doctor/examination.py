@@ -6,7 +6,7 @@ from functools import cached_property
 from worker.contracts.topics import INPUT_TOPICS
 from worker.doctor import cache, kafka, model, timing, topics, versions
 from worker.doctor.finding import Finding, failed, skipped
-from worker.errors import TaglineError
+from worker.errors import DependencyError, TaglineError
 from worker.settings import Settings
 from worker.stream.config import admin_config, open_admin
 
@@ -40,6 +40,9 @@ def _model(examination: Examination) -> list[Finding]:
 
 def _broker(examination: Examination) -> list[Finding]:
     facts = examination.cluster
+    if isinstance(facts, DependencyError):
+        hint = "is Kafka up at kafka.bootstrap_servers? `tagline local up` starts one on this machine"
+        return [failed("broker", facts.message, hint, facts.exit_code)]
     if isinstance(facts, TaglineError):
         return [_from_error("broker", facts)]
     return kafka.judge_cluster(facts, examination.settings.kafka)

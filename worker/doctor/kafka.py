@@ -4,13 +4,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType
 
 from worker.doctor.finding import Finding, failed, ok, warning
-from worker.errors import ExitCode
+from worker.errors import AuthenticationError, ExitCode
 from worker.settings import KafkaSettings
-from worker.stream.errors import error_of, kafka_error
+from worker.stream.errors import kafka_error
 
 ANSWER_TIMEOUT_S = 5.0
 MOST_SKEW_S = 5.0
@@ -161,8 +161,9 @@ def _group(admin: AdminClient, group_id: str) -> GroupFacts | None:
             [ConsumerGroupTopicPartitions(group_id)], request_timeout=ANSWER_TIMEOUT_S
         )[group_id].result()
     except KafkaException as error:
-        if error_of(error).name() == "GROUP_ID_NOT_FOUND":
-            return GroupFacts("not there yet", 0)
-        return None
+        if isinstance(kafka_error(error, ""), AuthenticationError):
+            return None
+        return GroupFacts("not there yet", 0)  # a cluster without any group has no coordinator to ask either
     committed = {(p.topic, p.partition): p.offset for p in listed.topic_partitions or [] if p.offset >= 0}
-    return GroupFacts(described.state.name.lower(), len(described.members), committed)
+    state = "not there yet" if described.state is ConsumerGroupState.DEAD else described.state.name.lower()
+    return GroupFacts(state, len(described.members), committed)

@@ -17,8 +17,8 @@ from worker.stream.errors import kafka_error
 
 Config = dict[str, Any]
 
-_TOOL_LOG_LEVEL = 4
-"""Warnings and worse: a command's librdkafka writes to stderr, where a person reads."""
+_TOOL_LOG_LEVEL = 2
+"""Critical only: a command says once what failed; librdkafka would say it at every attempt, twenty times a second."""
 
 _OFFSETS = "offsets are stored only after the outputs are safe"
 _SAFE = "an output may be neither lost nor reordered"

@@ -1,0 +1,72 @@
+"""`tagline doctor` against a real broker and a real cache."""
+
+import json
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from worker.cli import main
+from worker.errors import ExitCode
+
+pytestmark = pytest.mark.integration
+
+
+def report(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Exit code, and the findings by their check."""
+    capsys.readouterr()
+    code = main(["doctor", "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert document["exit_code"] == code
+    return code, {finding["check"]: finding for finding in document["findings"]}
+
+
+def test_a_stack_as_it_should_be_passes_every_check(
+    bootstrap: str, redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["topics", "create"]) == 0
+    code, findings = report(capsys)
+
+    assert code == 0, findings
+    assert {name: finding["level"] for name, finding in findings.items()} == dict.fromkeys(
+        ("versions", "model", "broker", "topics", "group", "redis", "time-outs"), "ok"
+    )
+
+
+def test_a_broker_that_does_not_answer_skips_what_needs_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TAGLINE_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    code, findings = report(capsys)
+
+    assert code == ExitCode.DEPENDENCY
+    assert findings["broker"]["level"] == "failed"
+    assert "tagline local up" in findings["broker"]["hint"]
+    assert findings["topics"]["level"] == findings["group"]["level"] == "skipped"
+
+
+def test_a_damaged_bundle_fails_with_the_model_s_exit_code(
+    bootstrap: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TAGLINE_MODEL_BUNDLE", str(tmp_path))
+    code, findings = report(capsys)
+
+    assert code == ExitCode.MODEL
+    assert findings["model"]["level"] == "failed"
+    assert findings["broker"]["level"] == "ok", "later checks still run"
+
+
+def test_an_offset_that_is_no_longer_in_the_topic_fails_as_data(
+    bootstrap: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["topics", "create"]) == 0
+    group = "doctor-out-of-range"
+    monkeypatch.setenv("TAGLINE_KAFKA_GROUP_ID", group)
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False})
+    _, end = consumer.get_watermark_offsets(TopicPartition("listings.created.v1", 0), timeout=30)
+    consumer.commit(offsets=[TopicPartition("listings.created.v1", 0, end + 1000)], asynchronous=False)
+    consumer.close()
+
+    code, findings = report(capsys)
+    assert code == ExitCode.DATA
+    assert f"listings.created.v1[0] at {end + 1000:,}" in findings["group"]["detail"]
