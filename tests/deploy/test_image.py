@@ -5,9 +5,11 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (PROJECT / "deploy/Dockerfile").read_text("utf-8")
@@ -36,6 +38,41 @@ def test_what_is_copied_exists_and_is_let_through_to_the_builder() -> None:
         for source in line.split()[:-1]:
             assert (PROJECT / source).exists(), source
             assert f"!{source.removeprefix('./')}" in ignore, source
+
+
+def names_in(lock: str) -> set[str]:
+    return set(re.findall(r"^([a-z0-9-]+)==", (PROJECT / lock).read_text("utf-8"), re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run",
+        "classify",
+        "tap",
+        "topics create",
+        "local feed",
+        "dlq list",
+        "doctor",
+        "config show",
+        "model info",
+    ],
+)
+def test_the_image_s_commands_start_without_what_its_lock_leaves_out(command: str) -> None:
+    left_out = names_in("requirements.lock") - names_in("requirements-worker.lock")
+    modules = sorted(
+        module
+        for module, owners in packages_distributions().items()
+        if owners and all(canonicalize_name(owner) in left_out for owner in owners)
+    )
+    assert {"psutil", "jgo", "pytest", "sklearn"} <= set(modules)
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({modules}))\n"
+        f"from worker.cli import main; sys.exit(main({[*command.split(), '--help']}))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert result.returncode == 0, result.stderr
 
 
 @pytest.fixture(scope="module")

@@ -79,7 +79,7 @@ class CommandTable(TyperGroup):
         """Names in the order of the table, then those from entry points."""
         return [source.name for source in _sources()]
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the base class's signature
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command itself, or, while help is being written, a stand-in that has only its summary."""
         source = next((source for source in _sources() if source.name == cmd_name), None)
         if source is None:
