@@ -67,7 +67,8 @@ def with_neutral(positive: float, neutral_share: float) -> tuple[float, float, f
 
     With p = P(positive): neutral = 2 * neutral_share * min(p, 1 - p), taken from both sides in equal parts. So an
     undecided model says neutral with at most `neutral_share`, a certain one never, and negative and positive keep their
-    order. Neutral is the label where it wins: for a share of 0.5 never alone, at 1.0 for p between 1/3 and 2/3.
+    order. Neutral becomes the label where max(p, 1 - p) < 3 * share / (1 + 3 * share): below 0.6 for a share of 0.5, never
+    for a share up to 1/3.
     """
     neutral = 2 * neutral_share * min(positive, 1 - positive)
     return 1 - positive - neutral / 2, neutral, positive - neutral / 2
