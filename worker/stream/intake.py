@@ -236,8 +236,11 @@ class Intake:
     def _drain(self) -> None:
         self._buffer.drop()
         log.info("stopping", in_flight_records=self._flying_records)
+        deadline = time.monotonic() + self._limits.drain_timeout_s
         self._finish(lambda _batch: True, self._limits.drain_timeout_s)
-        self._offsets.commit_now()
+        while not self._offsets.commit_now() and time.monotonic() < deadline:
+            # A rebalance that goes on refuses commits of its last generation. Polling lets it end; what is read is left.
+            self._consumer.poll(POLL_S)
         if self._in_flight:
             raise DrainTimeoutError(
                 f"{self._flying_records} records were still in flight after {self._limits.drain_timeout_s:.0f} s",

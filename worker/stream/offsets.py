@@ -61,11 +61,14 @@ class Offsets:
             self._commit(asynchronous=True)
             self._committed_at = now
 
-    def commit_now(self) -> None:
-        """Commit what is stored and wait for the answer. A refusal is logged: the records are read again."""
-        self._commit(asynchronous=False)
+    def commit_now(self) -> bool:
+        """Commit what is stored and wait for the answer.
 
-    def _commit(self, *, asynchronous: bool) -> None:
+        False: it was refused, which is logged. The records are read again, unless another try succeeds.
+        """
+        return self._commit(asynchronous=False)
+
+    def _commit(self, *, asynchronous: bool) -> bool:
         stored, self._stored = self._stored, False
         try:
             # Two calls, because the client's types tell them apart by the literal.
@@ -77,9 +80,11 @@ class Offsets:
             if error.args[0].code() != KafkaError._NO_OFFSET:  # noqa: SLF001 # the client's public name for it
                 metrics.COMMITS.labels("failed").inc()
                 log.warning("offsets not committed", error=error.args[0].name(), reason=error.args[0].str())
+                return False
         else:
             if stored or not asynchronous:
                 metrics.COMMITS.labels("sent" if asynchronous else "confirmed").inc()
+        return True
 
     def starting_points(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
         """Where to read each newly assigned partition from: its committed offset, or the setting's end of it.
