@@ -1,15 +1,19 @@
-"""`tagline local`: start and stop Kafka and Redis on this machine, without Docker."""
+"""`tagline local`: start and stop Kafka and Redis on this machine, without Docker, and feed them samples.
+
+The stack's modules are imported by the commands that need them: a container feeds samples without what runs a stack.
+"""
 
 import json
+import os
 import shlex
 import sys
+import time
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from worker.errors import ExitCode
-from worker.local.stack import Stack
 
 app = typer.Typer(
     help="Kafka and Redis on this machine, without Docker, in `.tagline` of the current folder (TAGLINE_LOCAL_DIR "
@@ -21,6 +25,8 @@ app = typer.Typer(
 @app.command()
 def up() -> None:
     """Start what does not run yet and wait until it answers. Doing it twice is harmless."""
+    from worker.local.stack import Stack
+
     stack = Stack()
     stack.up(_say)
     _say('eval "$(tagline local env)" points this shell at it')
@@ -31,6 +37,8 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
 ) -> int:
     """Show what runs, where, and whose it is. Exit code 3 when a part does not answer."""
+    from worker.local.stack import Stack
+
     stack = Stack()
     parts = stack.status()
     if as_json:
@@ -46,6 +54,8 @@ def status(
 @app.command()
 def env() -> None:
     """Print the exports that point a shell at the stack: eval "$(tagline local env)"."""
+    from worker.local.stack import Stack
+
     for name, value in Stack().addresses().environment().items():
         typer.echo(f"export {name}={shlex.quote(value)}")
 
@@ -57,7 +67,41 @@ def down(
     ] = False,
 ) -> None:
     """End exactly what `up` started."""
+    from worker.local.stack import Stack
+
     Stack().down(_say, wipe=wipe)
+
+
+@app.command()
+def feed(
+    rate: Annotated[
+        float, typer.Option(min=0.1, help="Events per second. A small CPU tags a few hundred.")
+    ] = 20.0,
+    count: Annotated[
+        int, typer.Option(min=0, help="End after so many; 0 goes on until it is told to stop.")
+    ] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="The same seed makes the same events, their times apart.  [default: the time]"),
+    ] = None,
+) -> None:
+    """Send sample listings and reviews, a few of them broken, to the input topics."""
+    from worker.local.feeding import send
+    from worker.settings import load
+
+    overrides: dict[str, object] = {}
+    if not os.environ.get("TAGLINE_KAFKA_BOOTSTRAP_SERVERS"):
+        from worker.local.stack import Stack
+
+        overrides["kafka.bootstrap_servers"] = Stack().addresses().bootstrap_servers
+    sent = send(
+        load(overrides),
+        rate_per_s=rate,
+        count=count or None,
+        seed=time.time_ns() if seed is None else seed,
+        progress=_say,
+    )
+    _say(f"{sent} events sent")
 
 
 def _say(line: str) -> None:
