@@ -52,7 +52,7 @@ def _perturbed(context: StepContext, *, steps: int, step_length: float, radius: 
         if not torch.isfinite(length) or length == 0:
             break
         with torch.no_grad():
-            table += step_length * direction / length
+            table.add_(direction, alpha=step_length / float(length))
             offset = table - original
             table.copy_(original + offset * min(1.0, radius / float(offset.norm().clamp(min=1e-12))))
         last = step == steps - 1

@@ -1,0 +1,103 @@
+"""Parameter-efficient methods: few weights train, they learn, and save -> load -> same logits, the head included."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from training import model as models
+from training.batches import Batch, collate, encode
+from training.data import Row
+from training.efficient.methods import METHODS, EfficientConfig, Method, trainable_share, wrap
+from training.efficient.store import load_efficient, merged, save_efficient
+from training.finetune import FinetuneConfig, finetune
+from training.model import Columns
+from training.objective import cross_entropy, logits_of
+from training.trainer import TrainConfig, Trainer
+from worker.errors import UsageError
+
+COLUMNS = Columns({"review": ("negative", "positive")})
+
+
+@pytest.fixture(scope="module")
+def base(base: Path, train_rows: list[Row], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder that has learned something: with a random one that stays frozen there is nothing to adapt. No head."""
+    config = FinetuneConfig(train=TrainConfig(epochs=12, lr=2e-3, precision="float32", tokens_per_batch=256))
+    out = tmp_path_factory.mktemp("pretrained")
+    finetune(str(base), train_rows, {}, out, config)
+    model, tokenizer, _ = models.load(out / "model")
+    encoder = tmp_path_factory.mktemp("encoder")
+    model.bert.save_pretrained(encoder)
+    tokenizer.save(str(encoder / "tokenizer.json"))
+    return encoder
+
+
+def fresh(base: Path) -> models.BertForSequenceClassification:
+    return models.build(str(base), COLUMNS, head_dropout=0.0, seed=3)
+
+
+def batch_of(base: Path, rows: list[Row]) -> Batch:
+    return collate(encode(rows, models.load_tokenizer(base), COLUMNS, max_tokens=32), COLUMNS, pad_id=1)
+
+
+def answers(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
+    model.eval()
+    with torch.inference_mode():
+        return logits_of(model, batch)
+
+
+def trained(
+    base: Path, method: Method, rows: list[Row], folder: Path
+) -> tuple[PreTrainedModel, EfficientConfig, float, float]:
+    config = EfficientConfig(method=method, rank=4, bottleneck=8, prefix_tokens=4, total_steps=150)
+    model, hooks = wrap(fresh(base), config)
+    batch = batch_of(base, rows[:64])
+    before = float(cross_entropy()(model, batch).detach())
+    settings = TrainConfig(epochs=10, lr=5e-3, precision="float32", tokens_per_batch=256)
+    examples = encode(rows, models.load_tokenizer(base), COLUMNS, max_tokens=32)
+    Trainer(model, COLUMNS, examples, cross_entropy(), settings, folder, pad_id=1, after_backward=hooks).run()
+    after = float(cross_entropy()(model, batch).detach())
+    return model, config, before, after
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_few_weights_learn_and_come_back_from_disk_with_the_same_logits(
+    base: Path, train_rows: list[Row], tmp_path: Path, method: Method
+) -> None:
+    model, config, before, after = trained(base, method, train_rows, tmp_path / "run")
+    assert after < 0.8 * before
+    few, every = trainable_share(model)
+    assert 0 < few < every
+    batch = batch_of(base, train_rows[:16])
+    save_efficient(model, config, tmp_path / "saved")
+    # Another seed: whatever the save forgot (the head above all) would be drawn anew and differ.
+    other = models.build(str(base), COLUMNS, head_dropout=0.0, seed=99)
+    loaded = load_efficient(other, tmp_path / "saved")
+    assert torch.allclose(answers(loaded, batch), answers(model, batch), atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["lora", "adalora"])
+def test_low_rank_weights_merge_into_a_plain_checkpoint(
+    base: Path, train_rows: list[Row], tmp_path: Path, method: Method
+) -> None:
+    model, _, _, _ = trained(base, method, train_rows, tmp_path / "run")
+    batch = batch_of(base, train_rows[:16])
+    expected = answers(model, batch)
+    plain = merged(model)
+    assert isinstance(plain, models.BertForSequenceClassification)
+    assert torch.allclose(answers(plain, batch), expected, atol=1e-4)
+    assert plain.state_dict().keys() == fresh(base).state_dict().keys()
+
+
+def test_fresh_adapters_change_nothing(base: Path, train_rows: list[Row]) -> None:
+    batch = batch_of(base, train_rows[:16])
+    plain = answers(fresh(base), batch)
+    with_adapters, _ = wrap(fresh(base), EfficientConfig(method="adapters"))
+    assert torch.allclose(answers(with_adapters, batch), plain, atol=1e-6)
+    assert merged(with_adapters) is None
+
+
+def test_a_folder_without_adapters_is_an_error(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no adapters"):
+        load_efficient(fresh(base), tmp_path)
