@@ -37,7 +37,8 @@ $(READY): requirements.lock pyproject.toml
 	@echo "==> [2/4] installing $$(grep -c '^[a-z]' requirements.lock) pinned packages (about a minute)"
 	@$(PIP) install --quiet --require-hashes --no-deps -r requirements.lock
 	@echo "==> [3/4] installing $(TORCH), the wheel that your package index has for this machine"
-	@$(PIP) install --progress-bar off "$(TORCH)" | sed -nE 's/^ *((Downloading|Installing) .*)/    \1/p'
+	@$(PIP) install --progress-bar off "$(TORCH)" \
+	  | awk '/^ *(Downloading|Installing)/ {sub(/^ */, ""); print "    " substr($$0, 1, 100); fflush()}'
 	@$(BIN)/python -c 'import torch' # a download that failed, or a wheel that does not run here, ends it now
 	@echo "==> [4/4] installing tagline itself, editable"
 	@PYTHONWARNINGS=ignore $(PIP) install --quiet --no-deps --no-build-isolation --editable .
