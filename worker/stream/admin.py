@@ -4,6 +4,7 @@
 it does not answer or refuses.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -20,9 +21,11 @@ from confluent_kafka.admin import (
 )
 
 from worker.contracts.topics import TopicDeclaration
+from worker.errors import DependencyError
 from worker.stream.errors import error_of, kafka_error
 
 ANSWER_TIMEOUT_S = 15.0
+KNOWN_POLL_S = 0.05
 AT_LEAST = frozenset({"max.message.bytes"})
 """Properties of which more than declared is as good."""
 
@@ -133,7 +136,24 @@ def create(
             created.existed.append(name)
         else:
             created.made.append(name)
+    _wait_until_known(admin, [one.name for one in declared])
     return created
+
+
+def _wait_until_known(admin: AdminClient, names: Sequence[str]) -> None:
+    """The controller answers before the brokers have heard of a new topic; a client that asks in between sees none."""
+    deadline = time.monotonic() + ANSWER_TIMEOUT_S
+    while time.monotonic() < deadline:
+        try:
+            found = admin.list_topics(timeout=ANSWER_TIMEOUT_S).topics
+        except KafkaException as error:
+            raise kafka_error(error, "asking for the topics") from error
+        if all(name in found and found[name].error is None and found[name].partitions for name in names):
+            return
+        time.sleep(KNOWN_POLL_S)
+    raise DependencyError(
+        "the brokers do not know the new topics yet", hint="Run `tagline topics check` in a moment."
+    )
 
 
 def alter(admin: AdminClient, differing: Sequence[Difference]) -> list[Difference]:
