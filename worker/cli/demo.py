@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from worker.demo.watch import Tally
 
 REFRESH_S = 0.5
+STATUS_EVERY_S = 5.0
+SAMPLED_LINES = 2
+"""Tagged events printed at each refresh without a terminal: a few can be read, forty a second cannot."""
 
 
 def demo(
@@ -82,13 +86,7 @@ def _watch(
         return worker.ended or (seconds > 0 and time.monotonic() - began >= seconds)
 
     if not console.is_terminal:
-        shown = 0
-        while not over():
-            time.sleep(REFRESH_S)
-            lines = list(tally.recent)[-max(0, min(len(tally.recent), tally.tagged - shown)) :]
-            shown = tally.tagged
-            for tag in lines[-2:]:  # a sample: two lines per refresh are readable, forty are not
-                console.print(view.plain_line(tag), highlight=False, markup=False)
+        _print_lines(console, tally, worker, over)
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while not over():
@@ -98,3 +96,22 @@ def _watch(
                 view.screen(tally, gauges.read(worker.http), elapsed_s=elapsed_s, seconds=seconds),
                 refresh=True,
             )
+
+
+def _print_lines(
+    console: "Console", tally: "Tally", worker: "WorkerProcess", over: Callable[[], bool]
+) -> None:
+    """For output that is not a terminal: some of the tagged events, and the counters every few seconds."""
+    from worker.demo import gauges, view
+
+    shown, next_status = 0, time.monotonic() + STATUS_EVERY_S
+    while not over():
+        time.sleep(REFRESH_S)
+        new = list(tally.recent)[-SAMPLED_LINES:] if tally.tagged > shown else []
+        shown = tally.tagged
+        for tag in new:
+            console.print(view.plain_line(tag), highlight=False, markup=False, soft_wrap=True)
+        if time.monotonic() >= next_status:
+            next_status += STATUS_EVERY_S
+            status = view.status_line(tally, gauges.read(worker.http))
+            console.print(status, highlight=False, markup=False, soft_wrap=True)

@@ -22,6 +22,7 @@ from worker.local.stack import StackAddresses
 from worker.settings import Settings
 from worker.stream.admin import create
 from worker.stream.config import admin_config, open_admin
+from worker.telemetry.logs import kafka_logger
 
 GROUP = "tagline-demo"
 READY_TIMEOUT_S = 120.0
@@ -37,11 +38,15 @@ class WorkerProcess:
     def __init__(self, addresses: StackAddresses, log_file: Path) -> None:
         self._log_file = log_file
         self.http = f"127.0.0.1:{find_free(frozenset())}"
-        environment = os.environ | addresses.environment() | {
-            "TAGLINE_KAFKA_GROUP_ID": GROUP,
-            "TAGLINE_TELEMETRY_PORT": self.http.rpartition(":")[2],
-            "TAGLINE_TELEMETRY_LOG_FORMAT": "json",
-        }
+        environment = (
+            os.environ
+            | addresses.environment()
+            | {
+                "TAGLINE_KAFKA_GROUP_ID": GROUP,
+                "TAGLINE_TELEMETRY_PORT": self.http.rpartition(":")[2],
+                "TAGLINE_TELEMETRY_LOG_FORMAT": "json",
+            }
+        )
         with log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "worker.cli", "run"],
@@ -95,9 +100,8 @@ class Feeder:
     """Sends sample events at a steady rate in a thread of its own."""
 
     def __init__(self, bootstrap_servers: str, rate_per_s: float, tally: Tally, watcher: Watcher) -> None:
-        self._producer = Producer(
-            {"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "linger.ms": 5}
-        )
+        settings = {"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "linger.ms": 5}
+        self._producer = Producer(settings, logger=kafka_logger())
         self._rate_per_s = rate_per_s
         self._tally = tally
         self._watcher = watcher
@@ -135,10 +139,10 @@ def running(
     create(open_admin(admin_config(settings)), TOPICS)
     tally = Tally()
     watcher = Watcher(addresses.bootstrap_servers, tally)
-    watcher.start()
-    worker = WorkerProcess(addresses, folder / "worker.log")
     feeder = Feeder(addresses.bootstrap_servers, rate_per_s, tally, watcher)
+    worker = WorkerProcess(addresses, folder / "worker.log")
     try:
+        watcher.start()
         worker.wait_until_ready()
         feeder.start()
         yield tally, worker, feeder

@@ -46,6 +46,14 @@ def plain_line(tag: Tag) -> str:
     return f"{tag.kind:<7} {tag.label:<9} {tag.confidence:.2f}  {_one_line(tag.text)}"
 
 
+def status_line(tally: Tally, gauges: Gauges) -> str:
+    """The counters as a line of text."""
+    return (
+        f"------- {tally.rate():.0f} tagged/s, {tally.fed} fed, {tally.tagged} tagged, lag {gauges.lag}, "
+        f"cache hits {gauges.hit_share:.0%}, dead letters {sum(tally.dead_letters.values())}"
+    )
+
+
 def summary(console: Console, tally: Tally, gauges: Gauges, *, elapsed_s: float, exit_code: int) -> None:
     """Print what happened, for a reader who looked away."""
     labels = ", ".join(f"{label} {tally.labels[label]}" for label in COLOURS)

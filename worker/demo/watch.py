@@ -7,7 +7,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from worker.contracts.deadletter import read_dead_letter
 from worker.contracts.topics import (
@@ -18,12 +18,15 @@ from worker.contracts.topics import (
     REVIEWS_TAGGED,
     TOPICS,
 )
+from worker.stream.errors import kafka_error
+from worker.telemetry.logs import kafka_logger
 
 TAGGED = (LISTINGS_TAGGED, REVIEWS_TAGGED)
 OUTPUT_TOPICS = tuple(topic.name for topic in TOPICS if topic.role != "input")
 RECENT = 14
 RATE_WINDOW_S = 5.0
 REMEMBERED_TEXTS = 20_000
+LEADER_TIMEOUT_S = 15.0
 
 
 class Tag(NamedTuple):
@@ -72,28 +75,29 @@ class Watcher:
                 "group.id": "tagline-demo-watcher",
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
-                "log_level": 3,
-            }
+            },
+            logger=kafka_logger(),
         )
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._read, name="demo-watcher", daemon=True)
 
     def start(self) -> None:
         """Take a position at the end of every output topic, then begin to read. Blocks for the look-up."""
-        topics = self._consumer.list_topics(timeout=10).topics
+        topics = self._consumer.list_topics(timeout=LOOK_UP_S).topics
         partitions = [
             TopicPartition(name, number) for name in OUTPUT_TOPICS for number in topics[name].partitions
         ]
         for partition in partitions:
             # The end as it is now, not as it will be when the first fetch arrives.
-            partition.offset = self._consumer.get_watermark_offsets(partition, timeout=10)[1]
+            partition.offset = self._end(partition)
         self._consumer.assign(partitions)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and close the consumer."""
+        """End the thread, if it was started, and close the consumer."""
         self._stopping.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         self._consumer.close()
 
     def remember(self, identity: str, text: str) -> None:
@@ -101,6 +105,17 @@ class Watcher:
         self._texts[identity] = text
         if len(self._texts) > REMEMBERED_TEXTS:
             del self._texts[next(iter(self._texts))]
+
+    def _end(self, partition: TopicPartition) -> int:
+        deadline = time.monotonic() + LEADER_TIMEOUT_S
+        while True:
+            try:
+                return int(self._consumer.get_watermark_offsets(partition, timeout=LEADER_TIMEOUT_S)[1])
+            except KafkaException as error:
+                # A topic made a moment ago has no leader yet.
+                if time.monotonic() > deadline:
+                    raise kafka_error(error, "looking for the ends of the output topics") from error
+                time.sleep(0.1)
 
     def _read(self) -> None:
         while not self._stopping.is_set():
