@@ -17,7 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 from worker.contracts.outbound import OutboundMessage
 from worker.stream.errors import kafka_error
 from worker.stream.microbatch import MicroBatch
-from worker.stream.publish import produce, refused
+from worker.stream.publish import let_go, produce, refused
 from worker.stream.record import Partition
 from worker.telemetry import metrics
 
@@ -125,8 +125,7 @@ class ExactlyOncePublisher:
     def _recreate(self, error: KafkaError) -> None:
         metrics.PRODUCERS_RECREATED.inc()
         log.warning("transactional producer made anew", error=error.name(), roll_backs=self._failures)
-        self._producer.purge()
-        self._producer.flush(1.0)
+        let_go(self._producer, 1.0)
         self._producer = self._initialised()
 
     def finished(self, timeout_s: float) -> list[MicroBatch]:  # noqa: ARG002 # the protocol's; a commit has waited already
@@ -136,5 +135,4 @@ class ExactlyOncePublisher:
 
     def close(self, timeout_s: float) -> None:
         """Let go of the producer. No transaction is open between micro-batches."""
-        self._producer.purge()
-        self._producer.flush(timeout_s)
+        let_go(self._producer, timeout_s)

@@ -3,6 +3,7 @@
 A publisher belongs to the publish thread. Micro-batches go in and come out in the same order.
 """
 
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -83,6 +84,14 @@ def produce(producer: Producer, message: OutboundMessage, on_delivery: DeliveryR
             return
 
 
+def let_go(producer: Producer, timeout_s: float) -> None:
+    """Throw away what a producer still holds. Blocks for at most `timeout_s`; a producer that is broken says nothing new."""
+    # A fatal error, such as being fenced, is raised by every call; now and then the client forgets to say which.
+    with contextlib.suppress(KafkaException, SystemError):
+        producer.purge()
+        producer.flush(timeout_s)
+
+
 def refused(error: KafkaError, topic: str) -> Exception:
     """The error for a message that the producer or a broker would not take."""
     if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
@@ -141,7 +150,7 @@ class AtLeastOncePublisher:
                 produce(self._producer, message, acknowledgements.report)
             except KafkaException as error:
                 raise refused(error.args[0], message.topic) from error
-        self._producer.poll(0)
+        self._serve(0)
         return True
 
     def finished(self, timeout_s: float) -> list[MicroBatch]:
@@ -149,7 +158,7 @@ class AtLeastOncePublisher:
         done: list[MicroBatch] = []
         if not self._unacknowledged:
             return done
-        self._producer.poll(timeout_s)
+        self._serve(timeout_s)
         while self._unacknowledged:
             oldest = self._unacknowledged[0]
             if oldest.error is not None:
@@ -159,7 +168,12 @@ class AtLeastOncePublisher:
             done.append(self._unacknowledged.popleft().batch)
         return done
 
+    def _serve(self, timeout_s: float) -> None:
+        try:
+            self._producer.poll(timeout_s)
+        except KafkaException as error:
+            raise kafka_error(error, "publishing") from error
+
     def close(self, timeout_s: float) -> None:
         """Let go of the producer; messages still unacknowledged are purged, their records will be read again."""
-        self._producer.purge()
-        self._producer.flush(timeout_s)
+        let_go(self._producer, timeout_s)
