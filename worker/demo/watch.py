@@ -83,7 +83,7 @@ class Watcher:
 
     def start(self) -> None:
         """Take a position at the end of every output topic, then begin to read. Blocks for the look-up."""
-        topics = self._consumer.list_topics(timeout=LOOK_UP_S).topics
+        topics = self._consumer.list_topics(timeout=LEADER_TIMEOUT_S).topics
         partitions = [
             TopicPartition(name, number) for name in OUTPUT_TOPICS for number in topics[name].partitions
         ]
