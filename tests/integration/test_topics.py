@@ -1,6 +1,7 @@
 """`tagline topics` on a real broker."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from worker.cli import main
 from worker.contracts.topics import ADS_SIGNALS, TOPICS
 from worker.errors import ExitCode
+from worker.stream.admin import look
 
 pytestmark = pytest.mark.integration
 
@@ -26,6 +28,9 @@ def spoiled(bootstrap: str) -> Iterator[str]:
         resource = ConfigResource(ResourceType.TOPIC, ADS_SIGNALS, incremental_configs=[entry])
         for future in admin.incremental_alter_configs([resource]).values():
             future.result()
+        deadline = time.monotonic() + 15
+        while look(admin, [ADS_SIGNALS])[ADS_SIGNALS].config["retention.ms"] != value:
+            assert time.monotonic() < deadline, "the broker never heard of it from the controller"
 
     main(["topics", "create"])
     retention("60000")
