@@ -40,7 +40,11 @@ def demo(
     from worker.demo.session import running, settle
     from worker.errors import DependencyError
     from worker.local.stack import Stack
+    from worker.settings import TelemetrySettings
+    from worker.telemetry.logs import configure_logs
 
+    # What the screen shows is from the outside; the worker's own log is a file, and Kafka's clients here keep quiet.
+    configure_logs(TelemetrySettings(log_level="error"))
     console = Console()
     stack = Stack()
     was_up = any(part.owner == "ours" and part.running for part in stack.status())
