@@ -57,6 +57,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    # As the worker reads text: a special piece that is written in a review is just characters.
+    tokenizer.encode_special_tokens = True
     return tokenizer
 
 

@@ -17,7 +17,10 @@ from training.finetune import FinetuneConfig, finetune
 from training.predict import logits_for
 from training.quantise import dequantise_state, half_state, quantise_rows, quantise_state
 from training.trainer import TrainConfig
+from worker.classify.engine import Engine, Probabilities
+from worker.classify.normalise import normalise
 from worker.errors import ModelError
+from worker.settings import ModelSettings
 
 QUICK = TrainConfig(epochs=3, lr=2e-3, tokens_per_batch=256, precision="float32", seed=3)
 LONGER = FinetuneConfig(train=replace(QUICK, epochs=14, average_decay=0.9), max_tokens=32)
@@ -91,18 +94,23 @@ def test_ties_go_to_neutral_and_then_to_positive() -> None:
 
 
 def test_the_worker_gives_the_same_probabilities(trained: Path, tmp_path: Path) -> None:
-    classify = pytest.importorskip("worker.classify.classifier")
-    canaries = []
-    for kind, text in (("review", "手机 很好"), ("review", "hotel is awful"), ("title", "二手 手机")):
-        manifest = export_bundle(trained, tmp_path, _config())
-        model, tokenizer, columns = models.load(trained)
-        answer = three_label_probabilities(
-            model, tokenizer, columns, [Row(text, None, kind)], manifest["kinds"], max_tokens=32
-        )[0]
-        canaries.append((kind, text, label_of(answer)))
-    manifest = export_bundle(trained, tmp_path, _config(canaries=canaries))
-    assert classify is not None
-    assert [canary["label"] for canary in manifest["canaries"]] == [label for _, _, label in canaries]
+    export_bundle(trained, tmp_path, _config(temperatures={"review": 1.7, "title": 0.8}))
+    stored = load_bundle(tmp_path)
+    long_text = "手机 很好 " * 40
+    rows = [
+        *make_rows(20, seed=9),
+        Row(long_text),
+        Row("二手 手机", kind="title"),
+        Row("ＧＲＥＡＴ\u200b phone"),
+    ]
+    expected = three_label_probabilities(
+        stored.model, stored.tokenizer, stored.columns, rows, stored.manifest["kinds"], max_tokens=32
+    )
+    engine = Engine.load(ModelSettings(precision="float32"), bundle=tmp_path)
+    found = engine.classify(engine.prepare([(row.kind, *normalise(row.text)) for row in rows]))
+    for answer, wanted in zip(found, expected, strict=True):
+        assert isinstance(answer, Probabilities)
+        assert np.allclose(answer[:3], wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("hidden_weight", [0.0, 1.0])
