@@ -47,10 +47,8 @@ def demo(
     # What the screen shows is from the outside; the worker's own log is a file, and Kafka's clients here keep quiet.
     configure_logs(TelemetrySettings(log_level="error"))
     console = Console()
-    for number in (
-        signal.SIGTERM,
-        signal.SIGHUP,
-    ):  # a closed terminal ends it like Ctrl-C, worker and stack included
+    # A closed terminal ends it like Ctrl-C does, the worker and the stack with it.
+    for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     stack = Stack()
     was_up = any(part.owner == "ours" and part.running for part in stack.status())
