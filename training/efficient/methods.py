@@ -6,9 +6,9 @@ second and last; bottleneck adapters are ours (``bottleneck.py``).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
-from peft import AdaLoraConfig, AdaLoraModel, LoraConfig, PrefixTuningConfig, TaskType, get_peft_model
+from peft import AdaLoraConfig, LoraConfig, PrefixTuningConfig, TaskType, get_peft_model
 from torch import nn
 from transformers import BertForSequenceClassification, PreTrainedModel
 
@@ -85,7 +85,7 @@ def _adalora(
 
     def allocate(context: StepContext) -> None:
         # It reads gradients, so it stands after backward and before they are cleared.
-        cast("AdaLoraModel", wrapped.base_model).update_and_allocate(context.step)
+        cast("Any", wrapped.base_model).update_and_allocate(context.step)
 
     return as_pretrained(wrapped), [allocate]
 

@@ -61,7 +61,9 @@ def serve(settings: Settings, stop: Callable[[], bool]) -> None:
         engine = load_engine(settings.model)
         health.ready["model"] = True
         metrics.MODEL_INFO.labels(engine.model_name, engine.digest, engine.precision).set(1)
-        metrics.BUILD_INFO.labels(__version__, platform.python_version(), importlib.metadata.version("torch")).set(1)
+        metrics.BUILD_INFO.labels(
+            __version__, platform.python_version(), importlib.metadata.version("torch")
+        ).set(1)
         cache = Cache.from_settings(settings.redis, settings.cache, identity=engine.identity)
         _calm_collector()
         try:
