@@ -167,7 +167,7 @@ class Intake:
         waiting = bool(self._buffer) or bool(self._in_flight)
         try:
             first = self._consumer.poll(BUSY_POLL_S if waiting else POLL_S)
-            messages = [] if first is None else [first, *self._consumer.consume(READ_AHEAD, 0)]
+            messages = [] if first is None else self._read_on(first)
         except KafkaException as error:
             raise kafka_error(error, "reading from Kafka") from error
         now = time.monotonic()
@@ -177,6 +177,14 @@ class Intake:
             if record is not None and self._assignment.owns((record.topic, record.partition)):
                 self._assignment.saw((record.topic, record.partition), record.offset)
                 self._buffer.add(record, now)
+
+    def _read_on(self, first: Message) -> list[Message]:
+        """The message and those after it. It is left out when its partition was lost and came back meanwhile: reading
+        begins again at the committed offset then, and this one would overtake those before it."""
+        partition = (str(first.topic()), first.partition() or 0)
+        epoch = self._assignment.epoch(partition)
+        following = self._consumer.consume(READ_AHEAD, 0)
+        return [first, *following] if self._assignment.epoch(partition) == epoch else following
 
     def _record(self, message: Message) -> Record | None:
         if message.error() is None:
@@ -262,8 +270,9 @@ class Intake:
         starting = self._offsets.starting_points(partitions) if partitions else []
         consumer.incremental_assign(starting)
         self._assignment.add(_names(partitions))
-        if self._paused and partitions:
-            consumer.pause(partitions)
+        if partitions:
+            # A pause outlives the assignment in the client: a partition lost while paused would come back paused.
+            (consumer.pause if self._paused else consumer.resume)(partitions)
         self._assignment_changed("partitions assigned", partitions)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
