@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from confluent_kafka import Consumer
@@ -18,6 +19,8 @@ from worker.errors import ExitCode
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 MODES = pytest.mark.parametrize("mode", ["at_least_once", "exactly_once"])
+PARTITIONS = 6
+"""Of each of the two input topics."""
 PROTOCOLS = pytest.mark.parametrize("protocol", ["classic", "consumer"])
 
 
@@ -42,6 +45,14 @@ def steady_feed(arena: Arena) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
+
+
+def feed_every_partition(arena: Arena, records: int) -> None:
+    """So many records for each, so that whatever is revoked has work in flight."""
+    for number in range(records * PARTITIONS):
+        arena.feed_event(review(number, f"review {number}"), partition=number % PARTITIONS)
+        arena.feed_event(listing(number, f"title {number}"), partition=number % PARTITIONS)
+    arena.settle_feed()
 
 
 def owning(worker: WorkerProcess, times: int = 1) -> WorkerProcess:
@@ -79,10 +90,7 @@ def test_what_is_in_flight_is_finished_before_its_partitions_are_given_up(
     gate = tmp_path / "gate"
     gate.touch()
     settings = {"DELIVERY": mode, "KAFKA_GROUP_PROTOCOL": protocol, "WINDOW_MAX_RECORDS": "100"}
-    for number in range(20 * 6):
-        arena.feed_event(review(number, f"review {number}"), partition=number % 6)
-        arena.feed_event(listing(number, f"title {number}"), partition=number % 6)
-    arena.settle_feed()
+    feed_every_partition(arena, 20)
     first = owning(arena.worker("--gate", str(gate), **settings))
     first.wait_for_log("IN FORWARD")
     second = arena.worker(**settings)
@@ -104,13 +112,13 @@ def test_what_is_in_flight_is_finished_before_its_partitions_are_given_up(
 def test_a_zombie_that_wakes_up_commits_nothing(arena: Arena, mode: str, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     gate.touch()
-    settings = {"DELIVERY": mode, "WINDOW_MAX_RECORDS": "20", "KAFKA_SESSION_TIMEOUT_S": "1.5"}
+    settings = {"DELIVERY": mode, "WINDOW_MAX_RECORDS": "100", "KAFKA_SESSION_TIMEOUT_S": "1.5"}
     point = {
         "at_least_once": "between acknowledgement and commit",
         "exactly_once": "between produce and acknowledgement",
     }[mode]
     zombie = owning(arena.worker("--gate", str(gate), "--stop", point, **settings))
-    arena.feed_reviews(300)
+    feed_every_partition(arena, 20)
     zombie.wait_for_log("IN FORWARD")
     successor = arena.worker(**settings)
     successor.wait_for_log("worker started")
@@ -130,3 +138,61 @@ def test_a_zombie_that_wakes_up_commits_nothing(arena: Arena, mode: str, tmp_pat
     arena.wait_for_no_lag()
     assert zombie.stop() == successor.stop() == ExitCode.OK
     judge(arena, allow_duplicates=mode == "at_least_once")
+
+
+def test_thirty_rebalances_leave_threads_descriptors_and_memory_as_they_were(arena: Arena) -> None:
+    worker = owning(arena.worker(KAFKA_SESSION_TIMEOUT_S="1"))  # it hears of a rebalance within a third of that
+    arena.feed_reviews(500)
+    arena.wait_for_outcomes()
+    for _ in range(3):
+        one_joins_and_leaves(arena, worker)
+    before, rebalances = held(worker), worker.log().count('"event":"partitions ')
+    while worker.log().count('"event":"partitions ') < rebalances + 30:
+        one_joins_and_leaves(arena, worker)
+    after = held(worker)
+    assert (after.threads, after.descriptors) <= (before.threads, before.descriptors + 2)
+    assert after.resident_mb < before.resident_mb + 8
+    arena.feed_reviews(100, lambda n: f"afterwards {n}")
+    arena.wait_for_outcomes()
+    assert worker.stop() == ExitCode.OK
+    judge(arena)
+
+
+def one_joins_and_leaves(arena: Arena, worker: WorkerProcess) -> None:
+    """A guest takes half of the partitions and gives them back untouched."""
+    whole = worker.log().count('"owned":12')
+    guest = Consumer(
+        {
+            "bootstrap.servers": arena.bootstrap,
+            "group.id": arena.group,
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": 3_000,
+            "heartbeat.interval.ms": 200,
+            "enable.auto.commit": False,
+        }
+    )
+    given: list[int] = []
+    guest.subscribe(list(INPUT_TOPICS), on_assign=lambda _, partitions: given.append(len(partitions)))
+    deadline = time.monotonic() + 20
+    while not any(given):
+        assert guest.poll(0.02) is None
+        assert time.monotonic() < deadline, "the guest was given nothing"
+    guest.close()
+    worker.wait_for_log('"owned":12', times=whole + 1)
+
+
+class Held(NamedTuple):
+    """What a process holds."""
+
+    threads: int
+    descriptors: int
+    resident_mb: float
+
+
+def held(worker: WorkerProcess) -> Held:
+    """From /proc, which costs the process nothing."""
+    process = Path(f"/proc/{worker.process.pid}")
+    status = dict(line.split(":", 1) for line in (process / "status").read_text("utf-8").splitlines())
+    return Held(
+        int(status["Threads"]), len(list((process / "fd").iterdir())), int(status["VmRSS"].split()[0]) / 1024
+    )
