@@ -80,7 +80,7 @@ def test_the_worker_reads_every_good_record_as_what_was_meant(records: list[Feed
 def test_every_broken_record_is_one_that_cannot_be_tagged(records: list[FeedRecord]) -> None:
     broken = [record for record in records if record.identity is None]
     assert BROKEN_SHARE / 2 < len(broken) / MANY < BROKEN_SHARE * 2
-    reasons = Counter()
+    reasons: Counter[str] = Counter()
     for record in broken:
         read = decode(record.topic, record.key, record.value, record.headers)
         if isinstance(read, Inbound):

@@ -103,8 +103,7 @@ def wait(process: Started, patience_s: float) -> bool:
 def _find(process: Started) -> psutil.Process | None:
     try:
         found = psutil.Process(process.pid)
-        if found.status() == psutil.STATUS_ZOMBIE:
-            _reap(process.pid)
+        if found.status() == psutil.STATUS_ZOMBIE and _has_ended(found):
             return None
         same = abs(_after_boot_s(found) - process.after_boot_s) < _SAME_START_S
     except psutil.NoSuchProcess:
@@ -112,10 +111,16 @@ def _find(process: Started) -> psutil.Process | None:
     return found if same else None
 
 
-def _reap(pid: int) -> None:
-    """Let an ended child go, if it is ours."""
-    with suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+def _has_ended(zombie: psutil.Process) -> bool:
+    """Whether all of it has ended, and let it go if it is a child of ours.
+
+    A process is a zombie as soon as its first thread is, while others may still hold its ports and files.
+    """
+    try:
+        ended, _ = os.waitpid(zombie.pid, os.WNOHANG)
+    except ChildProcessError:
+        return bool(zombie.num_threads() <= 1)
+    return bool(ended)
 
 
 def _after_boot_s(process: psutil.Process) -> float:

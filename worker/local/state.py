@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from worker.local.process import Started
 
@@ -53,9 +54,9 @@ class StateFile:
         except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
             return State()
 
-    def update(self, **changes: object) -> State:
+    def update(self, **changes: Any) -> State:
         """Write the state with ``changes`` applied, in one step: a crash leaves the old one or the new one."""
-        state = replace(self.read(), **changes)  # type: ignore[arg-type]  # names and types are checked by the dataclass's users' tests
+        state = replace(self.read(), **changes)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=self._file.parent, prefix=".state-")
         with os.fdopen(descriptor, "w") as file:
