@@ -30,7 +30,9 @@ class LabelledTitle:
 
 def labelled_titles(part: Part | None = None) -> list[LabelledTitle]:
     """All titles, or those of one part, in file order."""
-    lines = resources.files("training.titles").joinpath("labelled.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (
+        resources.files("training.titles").joinpath("labelled.jsonl").read_text(encoding="utf-8").splitlines()
+    )
     titles = []
     for line in lines:
         record = json.loads(line)
