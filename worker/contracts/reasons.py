@@ -46,8 +46,6 @@ class Reason(StrEnum):
     """Nothing is left to classify: blank, or only characters that normalisation drops."""
     UNCLASSIFIABLE = "unclassifiable"
     """The model failed on this one text (an error, or results that are not numbers) while its neighbours were fine."""
-    CRASH_SUSPECT = "crash_suspect"
-    """The process died repeatedly with this record in hand."""
     UNREADABLE = "unreadable"
     """The client cannot deliver the record (a compression bomb, say). The dead letter holds its coordinates only."""
 
