@@ -29,7 +29,7 @@ from tests.faults.stack import INPUTS, OUTPUTS, Offsets, Stack
 KINDS = ("kill", "terminate", "stop-short", "stop-long", "join")
 SESSION_S = 6.0
 READY_TIMEOUT_S = 90.0
-HEAL_TIMEOUT_S = 300.0
+HEAL_TIMEOUT_S = 180.0
 EXTRA_ROUNDS = 15
 """Further rounds, if need be, until each kind of fault has met work."""
 SURVIVOR = "survivor"
@@ -96,6 +96,8 @@ class Chaos:
             "TAGLINE_DELIVERY": plan.delivery,
             "TAGLINE_MODEL_PRECISION": "float32",  # two precisions would differ in the last digits
             "TAGLINE_MODEL_THREADS": "1",
+            "TAGLINE_WINDOW_MAX_RECORDS": "64",  # small, so that pauses and half-finished work are met often
+            "TAGLINE_WINDOW_HIGH_RECORDS": "256",
             "TAGLINE_TELEMETRY_LOG_FORMAT": "json",
         }
         self._fleet = Fleet(environ, folder)

@@ -18,6 +18,7 @@ class Feeder:
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
+                "log_level": 2,
                 "enable.idempotence": True,
                 "linger.ms": 5,
                 "message.max.bytes": 2_000_000,

@@ -16,6 +16,7 @@ def _consumer(bootstrap: str, starts: Mapping[tuple[str, int], int]) -> Consumer
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
+            "log_level": 2,
             "group.id": "outsider-reader",
             "enable.auto.commit": False,
             "isolation.level": "read_committed",

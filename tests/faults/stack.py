@@ -42,7 +42,7 @@ class Stack:
             self.run("local", "up")
             self.environ |= exported(self.run("local", "env"))
         self.run("topics", "create")
-        self.admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        self.admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 2})
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -180,7 +180,8 @@ class Intake:
 
     def _read_on(self, first: Message) -> list[Message]:
         """The message and those after it. It is left out when its partition was lost and came back meanwhile: reading
-        begins again at the committed offset then, and this one would overtake those before it."""
+        begins again at the committed offset then, and this one would overtake those before it.
+        """
         partition = (str(first.topic()), first.partition() or 0)
         epoch = self._assignment.epoch(partition)
         following = self._consumer.consume(READ_AHEAD, 0)
