@@ -63,7 +63,7 @@ docs: setup ## write the pages generated from the code: settings, metrics, messa
 docs-check: setup ## fail when a generated page differs from what the code would write
 	@$(BIN)/python tools/docs.py --check
 
-bench: setup ## measure the worker on this machine (BENCH="--json" for the numbers alone)
+bench: setup ## measure the worker on this machine (BENCH="--quick" for a first look)
 	@$(BIN)/tagline bench $(BENCH)
 
 lock: setup ## resolve pyproject.toml again into requirements*.lock (delete one first to take newest versions)
