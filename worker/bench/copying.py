@@ -55,7 +55,7 @@ def copy(specification: dict[str, Any]) -> dict[str, object]:
             producer.flush()
             if failures:
                 raise RuntimeError(f"{failures} records were not delivered")
-            consumer.commit(asynchronous=False)
+            consumer.commit(offsets=consumer.position(consumer.assignment()), asynchronous=False)
     seconds = time.perf_counter() - began
     consumer.close()
     return {"records": copied, "seconds": seconds}

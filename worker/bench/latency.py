@@ -10,6 +10,8 @@ from worker.bench.texts import unique_texts
 
 LOAD = 0.7
 WARM_TEXTS = 200
+MOST_PER_TEXT = 10
+"""Records per text of the plan, at most: a capacity measured with too few texts may be any number."""
 _SETTLING_SHARE = 0.1
 """Of the records, at the start, that are not counted."""
 
@@ -17,7 +19,7 @@ _SETTLING_SHARE = 0.1
 def latency(bench: Bench, capacity_per_s: float) -> Result:
     """Unique texts arrive evenly at 70 % of `capacity_per_s`; milliseconds from input to output record timestamp."""
     rate = LOAD * capacity_per_s
-    count = max(20, round(rate * bench.plan.latency_s))
+    count = min(round(rate * bench.plan.latency_s), bench.plan.texts * MOST_PER_TEXT)
     # Another seed than the other measurements', so that no text repeats within a worker's life.
     texts = unique_texts(WARM_TEXTS + count, bench.plan.seed + 1)
     group = bench.traffic.new_group()

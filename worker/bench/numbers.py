@@ -47,9 +47,3 @@ def steady_rate(times_s: Sequence[float]) -> float:
     if seconds <= 0:
         raise ValueError("all outputs were made at once: more texts are needed to measure a rate")
     return (len(ordered) - 1 - start) / seconds
-
-
-def evenly(count: int, most: int) -> list[int]:
-    """At most `most` indices spread evenly over `count` items: a part of the texts that is like the whole."""
-    taken = min(count, most)
-    return [number * count // taken for number in range(taken)]

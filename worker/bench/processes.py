@@ -14,6 +14,8 @@ import orjson
 
 from worker.errors import DependencyError
 
+WORKER = ("worker.cli", "run")
+"""What is measured: the worker as it is started in production."""
 STOP_TIMEOUT_S = 60.0
 MEASUREMENT_TIMEOUT_S = 1_800.0
 _RSS_READINGS = 5
@@ -27,7 +29,7 @@ class WorkerProcess:
         self._log_file = log_file
         with log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "worker.cli", "run"],
+                [sys.executable, "-m", *WORKER],
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Self
 
 import orjson
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, Message, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import NewTopic, OffsetSpec
 
 from worker.bench.events import InputEvent
@@ -32,6 +32,7 @@ from worker.stream.config import (
     producer_config,
     reader_config,
 )
+from worker.stream.errors import kafka_error
 
 TAGGED = (LISTINGS_TAGGED, REVIEWS_TAGGED)
 LETTERS = tuple(dead_letter_topic(topic) for topic in INPUT_TOPICS)
@@ -82,15 +83,25 @@ class Traffic:
     # -- where things stand -----------------------------------------------------------------------------------------
 
     def ends(self, topics: Iterable[str]) -> Offsets:
-        """The offset after the last record of every partition."""
-        known = self._admin.list_topics(timeout=ANSWER_S).topics
-        asked = {
-            TopicPartition(topic, number): OffsetSpec.latest()
-            for topic in topics
-            for number in known[topic].partitions
-        }
-        answers = self._admin.list_offsets(asked, request_timeout=ANSWER_S)
-        return {(at.topic, at.partition): future.result().offset for at, future in answers.items()}
+        """The offset after the last record of every partition. New topics are waited for."""
+        names, deadline = set(topics), time.monotonic() + ANSWER_S
+        while True:
+            known = self._admin.list_topics(timeout=ANSWER_S).topics
+            asked = {
+                TopicPartition(topic, number): OffsetSpec.latest()
+                for topic in names & set(known)
+                for number in known[topic].partitions
+            }
+            answers = self._admin.list_offsets(asked, request_timeout=ANSWER_S)
+            try:
+                found = {(at.topic, at.partition): future.result().offset for at, future in answers.items()}
+            except KafkaException as error:  # the broker does not yet know that it leads a new partition
+                if time.monotonic() > deadline:
+                    raise kafka_error(error, "asking where the topics end") from error
+            else:
+                if {topic for topic, _ in found} == names:
+                    return found
+            time.sleep(_LOOK_S)
 
     def new_group(self, starts: Offsets | None = None) -> str:
         """A consumer group that begins at `starts`, or at the present ends of the inputs."""

@@ -1,0 +1,43 @@
+"""The bench's arithmetic, by examples worked out by hand."""
+
+import pytest
+
+from worker.bench.numbers import Pair, median_ratio, percentile, steady_rate
+
+
+def test_a_ratio_is_the_median_of_the_repetitions_own_ratios() -> None:
+    pairs = [Pair(90, 100), Pair(40, 50), Pair(300, 100)]
+
+    assert median_ratio(pairs) == 0.9
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 50), (0.99, 99), (0.01, 1), (1.0, 100), (0.0, 1)])
+def test_a_percentile_is_the_value_of_the_nearest_rank(share: float, expected: int) -> None:
+    assert percentile(list(range(100, 0, -1)), share) == expected
+
+
+def test_a_percentile_of_few_values_is_one_of_them() -> None:
+    assert percentile([3.0, 1.0], 0.99) == 3.0
+    with pytest.raises(ValueError, match="no values"):
+        percentile([], 0.5)
+
+
+def test_a_steady_rate_counts_whole_bursts_only() -> None:
+    # Ten records every second, all within its first millisecond; the first one took nine seconds longer.
+    bursts = [0.0, *(9.0 + number for number in range(1, 20))]
+    times = [at + within / 10_000 for at in bursts for within in range(10)]
+
+    assert steady_rate(times) == pytest.approx(10.0, rel=1e-3)
+
+
+def test_a_steady_rate_does_not_depend_on_the_order_in_which_outputs_are_read() -> None:
+    times = [number / 100 for number in range(200)]
+
+    assert steady_rate(times[::-1]) == steady_rate(times) == pytest.approx(100.0)
+
+
+def test_a_rate_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="too few"):
+        steady_rate([1.0, 2.0])
+    with pytest.raises(ValueError, match="at once"):
+        steady_rate([1.0] * 100)

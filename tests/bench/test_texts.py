@@ -1,0 +1,45 @@
+"""The texts that the bench measures with."""
+
+from statistics import mean
+
+from worker.bench.events import input_event
+from worker.bench.texts import unique_texts
+from worker.classify.normalise import normalise
+from worker.contracts.envelope import Inbound, decode
+
+COUNT = 3_000
+
+
+def test_the_same_seed_makes_the_same_texts_and_another_makes_others() -> None:
+    assert unique_texts(50, seed=1) == unique_texts(50, seed=1)
+    assert unique_texts(80, seed=1)[:50] == unique_texts(50, seed=1)
+    assert not {text.text for text in unique_texts(50, 1)} >= {text.text for text in unique_texts(50, 2)}
+
+
+def test_no_two_texts_are_the_same_to_the_model() -> None:
+    assert len({normalise(text.text).text for text in unique_texts(COUNT, seed=7)}) == COUNT
+
+
+def test_seven_in_ten_are_chinese_and_eight_in_ten_are_reviews() -> None:
+    texts = unique_texts(COUNT, seed=7)
+
+    assert abs(mean(text.language == "zh" for text in texts) - 0.7) < 0.03
+    assert abs(mean(text.kind == "review" for text in texts) - 0.8) < 0.03
+
+
+def test_most_texts_are_short_and_a_few_are_long() -> None:
+    lengths = sorted(len(text.text) for text in unique_texts(COUNT, seed=7) if text.language == "zh")
+
+    assert lengths[len(lengths) // 2] < mean(lengths)
+    assert lengths[-1] > 3 * mean(lengths)
+
+
+def test_each_text_stands_in_an_event_that_the_worker_reads() -> None:
+    for number, text in enumerate(unique_texts(200, seed=7)):
+        event = input_event(text, number, number)
+
+        decoded = decode(event.topic, event.key, event.value, event.headers)
+
+        assert isinstance(decoded, Inbound)
+        assert (decoded.kind, decoded.text, decoded.subject_key) == (text.kind, text.text, event.key)
+        assert decoded.event_id is not None
