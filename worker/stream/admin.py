@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -17,6 +17,7 @@ from confluent_kafka.admin import (
     ConfigResource,
     NewPartitions,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 
@@ -118,7 +119,8 @@ def create(
 ) -> Created:
     """Create those that are missing; those that exist are left as they are. Safe to repeat and to race.
 
-    ``replication`` is the broker's default when not given. Returns once the cluster's metadata names them all.
+    ``replication`` is the broker's default when not given. Returns once every partition has a leader that answers, so
+    whoever comes next can use the topics at once.
     """
     topics = [
         NewTopic(one.name, one.partitions, -1 if replication is None else replication, config=one.config())
@@ -136,12 +138,12 @@ def create(
             created.existed.append(name)
         else:
             created.made.append(name)
-    _wait_until_known(admin, [one.name for one in declared])
+    _wait_until_known(admin, created.made)
     return created
 
 
 def _wait_until_known(admin: AdminClient, names: Sequence[str]) -> None:
-    """The controller answers before the brokers have heard of a new topic; a client that asks in between sees none."""
+    """The controller answers before the brokers have heard of a new topic, or know that they lead its partitions."""
     deadline = time.monotonic() + ANSWER_TIMEOUT_S
     while time.monotonic() < deadline:
         try:
@@ -149,7 +151,14 @@ def _wait_until_known(admin: AdminClient, names: Sequence[str]) -> None:
         except KafkaException as error:
             raise kafka_error(error, "asking for the topics") from error
         if all(name in found and found[name].error is None and found[name].partitions for name in names):
-            return
+            wanted = {
+                TopicPartition(name, number): OffsetSpec.latest()
+                for name in names
+                for number in found[name].partitions
+            }
+            answers = admin.list_offsets(wanted, request_timeout=ANSWER_TIMEOUT_S)
+            if all(future.exception() is None for future in answers.values()):
+                return
         time.sleep(KNOWN_POLL_S)
     raise DependencyError(
         "the brokers do not know the new topics yet", hint="Run `tagline topics check` in a moment."
