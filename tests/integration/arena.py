@@ -103,12 +103,21 @@ class Arena:
 
     # -- feeding ----------------------------------------------------------------------------------------------------
 
-    def feed(self, topic: str, value: bytes | None, key: bytes | None = None, **options: Any) -> None:
-        """Send one record; ``settle_feed`` waits for its acknowledgement."""
+    def feed(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None = None,
+        *,
+        then: Callable[[Source], None] = lambda _: None,
+        **options: Any,
+    ) -> None:
+        """Send one record; ``settle_feed`` waits for its acknowledgement. `then` is told where it lies."""
 
         def delivered(error: Any, message: Any) -> None:
             assert error is None, error
             self.fed.append((message.topic(), message.partition(), message.offset()))
+            then(self.fed[-1])
 
         self._producer.produce(topic, value, key, on_delivery=delivered, **options)
         self._producer.poll(0)
@@ -127,6 +136,14 @@ class Arena:
     def settle_feed(self) -> None:
         """Wait until everything fed is acknowledged."""
         assert self._producer.flush(30) == 0
+
+    def add_last_of(self, topic: str, partition: int) -> Source:
+        """Count the last record of a partition as fed: somebody else sent it for us."""
+        end = cast(
+            "tuple[int, int]", self._reader.get_watermark_offsets(TopicPartition(topic, partition), 10)
+        )[1]
+        self.fed.append((topic, partition, end - 1))
+        return self.fed[-1]
 
     # -- watching ---------------------------------------------------------------------------------------------------
 

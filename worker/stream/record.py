@@ -1,5 +1,6 @@
 """One record as it was read from Kafka."""
 
+from operator import methodcaller
 from typing import NamedTuple, cast
 
 from confluent_kafka import Message
@@ -30,12 +31,17 @@ class Record(NamedTuple):
         return len(self.value or b"") + len(self.key or b"")
 
 
+_checked_headers = methodcaller("headers")
+"""Calls ``headers()`` by a way on which the interpreter checks the result. When a name is not UTF-8 the client leaves its error
+pending and returns a list with holes, which would crash whoever looks at them; called directly, that goes unnoticed."""
+
+
 def from_message(message: Message) -> Record:
     """Copy a message of the client into a record. The message must carry no error."""
     fault = None
     try:
-        headers = cast("Headers", message.headers() or [])
-    except UnicodeDecodeError:
+        headers = cast("Headers", _checked_headers(message) or [])
+    except (UnicodeDecodeError, SystemError):
         headers, fault = [], "a header's name is not UTF-8"
     kind, timestamp_ms = message.timestamp()
     return Record(
