@@ -1,0 +1,171 @@
+"""Probabilities of a bundle or of a trained model over rows, in one form, so that reports do not care which it is.
+
+A bundle is scored through the worker's own engine: what is scored is what is served. A trained model's folder (weights that
+no worker loads yet) goes through the training side's forward.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from training.data import Row
+from training.metrics import Floats, Ints
+from worker.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from worker.classify.engine import Engine
+
+MANIFEST = "bundle.json"
+CHUNK = 512
+"""Texts a call of the engine, so that a long set does not hold all its tokens at once."""
+
+
+class Scorer(Protocol):
+    """Anything that answers rows. Belongs to one thread."""
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        ...
+
+    @property
+    def labels(self) -> Mapping[str, tuple[str, ...]]:
+        """The trained labels of every kind."""
+        ...
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        """Size, precision and the like, for the table of models."""
+        ...
+
+    def probabilities(self, rows: Sequence[Row]) -> Floats:
+        """[rows, labels of the kind]: calibrated, before the neutral rule. All rows are of one kind. Blocks."""
+        ...
+
+
+@dataclass(frozen=True)
+class BundleScorer:
+    """A bundle behind the worker's engine."""
+
+    name: str
+    labels: Mapping[str, tuple[str, ...]]
+    details: Mapping[str, str]
+    engine: "Engine"
+
+    def probabilities(self, rows: Sequence[Row]) -> Floats:
+        """See :class:`Scorer`. For a kind of two labels the neutral share is given back to both sides in equal parts.
+
+        :raises ModelError: the engine failed on a text.
+        """
+        from worker.classify.engine import ClassifyError
+        from worker.classify.normalise import normalise
+
+        labels = self.labels[_kind_of(rows)]
+        result = np.zeros((len(rows), len(labels)))
+        for start in range(0, len(rows), CHUNK):
+            normalised = [(row.kind, *normalise(row.text)) for row in rows[start : start + CHUNK]]
+            for offset, answer in enumerate(self.engine.classify(self.engine.prepare(normalised))):
+                if isinstance(answer, ClassifyError):
+                    raise ModelError(f"row {start + offset} has no answer: {answer.code}")
+                by_label = {
+                    "negative": answer.negative,
+                    "neutral": answer.neutral,
+                    "positive": answer.positive,
+                }
+                if "neutral" not in labels:
+                    half = by_label.pop("neutral") / 2
+                    by_label = {label: value + half for label, value in by_label.items()}
+                result[start + offset] = [by_label[label] for label in labels]
+        return result
+
+
+@dataclass(frozen=True)
+class ModelScorer:
+    """The ``model`` folder of a run, in float32."""
+
+    name: str
+    labels: Mapping[str, tuple[str, ...]]
+    details: Mapping[str, str]
+    folder: Path
+    max_tokens: int
+
+    def probabilities(self, rows: Sequence[Row]) -> Floats:
+        """See :class:`Scorer`; temperatures are 1."""
+        from training import model as models
+        from training.evaluate import logits_and_gold
+        from training.predict import probabilities_of
+
+        kind = _kind_of(rows)
+        model, tokenizer, columns = models.load(self.folder)
+        logits, _ = logits_and_gold(model, tokenizer, columns, rows, max_tokens=self.max_tokens)
+        return probabilities_of(logits, columns.of(kind))
+
+
+def open_scorer(folder: Path, *, max_tokens: int = 256) -> Scorer:
+    """A scorer for a bundle, a run's folder or its ``model`` folder. ``max_tokens`` is for models only.
+
+    :raises ModelError: the bundle cannot be served.
+    :raises UsageError: the folder holds neither.
+    """
+    if (folder / MANIFEST).is_file():
+        return _open_bundle(folder)
+    if (folder / "model" / "columns.json").is_file():
+        return _open_model(folder / "model", folder.name, max_tokens)
+    if (folder / "columns.json").is_file():
+        return _open_model(folder, folder.parent.name, max_tokens)
+    raise UsageError(f"{folder} is neither a bundle nor a run with a trained model")
+
+
+def _open_bundle(folder: Path) -> BundleScorer:
+    from worker.classify.engine import Engine
+
+    engine = Engine.load(bundle=folder)
+    manifest = engine.bundle.manifest
+    size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    return BundleScorer(
+        name=f"{manifest.name} {manifest.version}",
+        labels={
+            kind: tuple(label for label in ("negative", "neutral", "positive") if label in head.labels)
+            for kind, head in manifest.kinds.items()
+        },
+        details={
+            "size": f"{size / 1e6:.1f} MB",
+            "digest": str(engine.digest)[:12],
+            "precision": engine.precision,
+            "tokens": str(manifest.max_tokens),
+        },
+        engine=engine,
+    )
+
+
+def _open_model(folder: Path, name: str, max_tokens: int) -> ModelScorer:
+    import json
+
+    labels = {kind: tuple(own) for kind, own in json.loads((folder / "columns.json").read_text()).items()}
+    size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    details = {"size": f"{size / 1e6:.1f} MB", "precision": "float32", "tokens": str(max_tokens)}
+    return ModelScorer(name, labels, details, folder, max_tokens)
+
+
+def gold_of_rows(rows: Sequence[Row], labels: Sequence[str]) -> Ints:
+    """The index of every row's label [rows].
+
+    :raises UsageError: a row has another label than these, or none.
+    """
+    index = {label: position for position, label in enumerate(labels)}
+    unknown = {row.label for row in rows if row.label not in index}
+    if unknown:
+        raise UsageError(
+            f"labels {sorted(map(str, unknown))} are not among the model's", hint=f"it has {labels}"
+        )
+    return np.array([index[str(row.label)] for row in rows], dtype=np.int64)
+
+
+def _kind_of(rows: Sequence[Row]) -> str:
+    kinds = {row.kind for row in rows}
+    if len(kinds) != 1:
+        raise UsageError(f"a set must be of one kind, not of {sorted(kinds)}")
+    return kinds.pop()
