@@ -22,7 +22,10 @@ def test_every_measurement_runs_and_says_what_it_was_made_of(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(processes, "WORKER", ("tests.integration.fake_worker",))
+    monkeypatch.setattr(processes, "WORKER", ("tests.integration.fake_worker", "--delay", "0.02"))
+    monkeypatch.setenv(
+        "TAGLINE_WINDOW_MAX_RECORDS", "10"
+    )  # so that a hundred texts are several micro-batches
     written = tmp_path / "bench.json"
 
     code = main(["bench", "--quick", "--texts", "100", "--json", str(written)])

@@ -3,6 +3,7 @@
 import pytest
 
 from worker.bench.numbers import Pair, median_ratio, percentile, steady_rate
+from worker.errors import UsageError
 
 
 def test_a_ratio_is_the_median_of_the_repetitions_own_ratios() -> None:
@@ -37,7 +38,7 @@ def test_a_steady_rate_does_not_depend_on_the_order_in_which_outputs_are_read() 
 
 
 def test_a_rate_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="too few"):
+    with pytest.raises(UsageError, match="too few"):
         steady_rate([1.0, 2.0])
-    with pytest.raises(ValueError, match="at once"):
+    with pytest.raises(UsageError, match="at once"):
         steady_rate([1.0] * 100)

@@ -4,6 +4,10 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
+from worker.errors import UsageError
+
+_REMEDY = "measure with more texts: `--texts 4000`"
+
 
 class Pair(NamedTuple):
     """One repetition of a ratio: what was measured, over what it was measured against, both per second."""
@@ -36,14 +40,14 @@ def steady_rate(times_s: Sequence[float]) -> float:
 
     Outputs come in bursts, one per micro-batch, and a clock that starts inside a burst counts the rest of it as done in no
     time. So it starts at the end of a burst: before the widest gap between the 5 % and the 25 % point, and counts what
-    came after. The end is the last output, which ends a burst as well.
+    came after. The end is the last output, which ends a burst as well. Raises UsageError when there is nothing to measure.
     """
     ordered = sorted(times_s)
     first, last = len(ordered) // 20, len(ordered) // 4
     if last <= first:
-        raise ValueError("too few outputs to measure a rate")
+        raise UsageError("there are too few outputs to measure a rate", hint=_REMEDY)
     start = max(range(first, last), key=lambda at: ordered[at + 1] - ordered[at])
     seconds = ordered[-1] - ordered[start]
     if seconds <= 0:
-        raise ValueError("all outputs were made at once: more texts are needed to measure a rate")
+        raise UsageError("all outputs were made at once, so there is no rate", hint=_REMEDY)
     return (len(ordered) - 1 - start) / seconds
