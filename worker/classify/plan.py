@@ -11,18 +11,17 @@ def plan_forwards(lengths: Sequence[int], budget: int) -> list[list[int]]:
     budget goes alone. Nothing here can change an answer, only when it is computed.
     """
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    total = sum(lengths)
-    forwards: list[list[int]] = []
+    forwards = [[index] for index in order if lengths[index] >= budget]
+    rest = order[len(forwards) :]
+    tokens = sum(lengths[index] for index in rest)
+    share = tokens / max(1, -(-tokens // budget))
     forward: list[int] = []
-    used = before = 0
-    share = total / max(1, -(-total // budget))
-    for index in order:
-        full = before + used >= share * (len(forwards) + 1)
-        if forward and (full or used + lengths[index] > budget):
+    used = placed = closed = 0
+    for index in rest:
+        if forward and (placed >= share * (closed + 1) or used + lengths[index] > budget):
             forwards.append(forward)
-            forward, before, used = [], before + used, 0
+            forward, used, closed = [], 0, closed + 1
         forward.append(index)
         used += lengths[index]
-    if forward:
-        forwards.append(forward)
-    return forwards
+        placed += lengths[index]
+    return [*forwards, forward] if forward else forwards

@@ -1,0 +1,177 @@
+"""Checkpoints of several families become bundles that answer as the checkpoints did."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.classify.checkpoints import FAMILIES, tiny_bert, tiny_distilbert, tokenizer, write_checkpoint
+from worker.classify.engine import Engine, Probabilities
+from worker.classify.importer import ImportRequest, import_checkpoint
+from worker.classify.star_labels import labels_given, labels_of_checkpoint
+from worker.errors import ModelError, TaglineError, UsageError
+from worker.settings import ModelSettings
+
+FLOAT32 = ModelSettings.model_validate({"precision": "float32", "device": "cpu"})
+THREE = ["negative", "neutral", "positive"]
+
+
+def request(checkpoint: Path, **changes: Any) -> ImportRequest:
+    return ImportRequest(
+        **{"checkpoint": str(checkpoint), "to": checkpoint.parent / "bundle", "name": "it", **changes}
+    )
+
+
+def stock_probabilities(model: torch.nn.Module, text: str) -> list[float]:
+    reader = tokenizer()
+    reader.no_padding()
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([reader.encode(text).ids])).logits[0]
+    return [float(value) for value in logits.softmax(-1)]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_three_labels_go_through_unchanged(family: str, tmp_path: Path) -> None:
+    model = FAMILIES[family](3)
+    bundle = import_checkpoint(
+        request(write_checkpoint(model, tmp_path / "in"), labels=["positive", "neutral", "negative"])
+    )
+    engine = Engine.load(FLOAT32, bundle=bundle.folder)
+    assert engine.packed == (family in {"bert", "roberta"})
+    for text in ("w1 w2 w3", "w9", "w100 w7 w7 w7 w50"):
+        positive, neutral, negative = stock_probabilities(model, text)
+        answer = engine.classify(engine.prepare([("review", text, False)]))[0]
+        assert isinstance(answer, Probabilities)
+        assert answer[:3] == pytest.approx((negative, neutral, positive), abs=1e-5)
+
+
+def test_two_labels_get_a_neutral(tmp_path: Path) -> None:
+    model = tiny_bert(2)
+    bundle = import_checkpoint(
+        request(write_checkpoint(model, tmp_path / "in"), labels=["negative", "positive"])
+    )
+    engine = Engine.load(FLOAT32, bundle=bundle.folder)
+    answer = engine.classify(engine.prepare([("title", "w1 w2", False)]))[0]
+    negative, positive = stock_probabilities(model, "w1 w2")
+    assert isinstance(answer, Probabilities)
+    assert answer.neutral == pytest.approx(min(negative, positive), abs=1e-5)
+    assert answer.score == pytest.approx(positive - negative, abs=1e-5)
+
+
+def test_five_stars_become_three_labels(tmp_path: Path) -> None:
+    names = {"0": "1 star", **{str(star - 1): f"{star} stars" for star in range(2, 6)}}
+    model = tiny_bert(5)
+    bundle = import_checkpoint(request(write_checkpoint(model, tmp_path / "in", id2label=names)))
+    engine = Engine.load(FLOAT32, bundle=bundle.folder)
+    one, two, three, four, five = stock_probabilities(model, "w1 w2")
+    answer = engine.classify(engine.prepare([("review", "w1 w2", False)]))[0]
+    assert isinstance(answer, Probabilities)
+    assert answer[:3] == pytest.approx((one + two, three, four + five), abs=1e-5)
+
+
+def test_a_multi_label_checkpoint_gets_sigmoids(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tiny_bert(3), tmp_path / "in", problem_type="multi_label_classification")
+    bundle = import_checkpoint(request(checkpoint, labels=THREE))
+    assert bundle.manifest.kinds["review"].activation == "sigmoid"
+
+
+def test_only_the_kinds_asked_for_are_served(tmp_path: Path) -> None:
+    bundle = import_checkpoint(
+        request(write_checkpoint(tiny_bert(3), tmp_path / "in"), labels=THREE, kinds=["title"])
+    )
+    assert set(bundle.manifest.kinds) == {"title"}
+
+
+def test_the_new_bundle_holds_canaries_of_its_own(tmp_path: Path) -> None:
+    bundle = import_checkpoint(request(write_checkpoint(tiny_bert(3), tmp_path / "in"), labels=THREE))
+    assert {canary.kind for canary in bundle.manifest.canaries} == {"review", "title"}
+
+
+def test_labels_are_never_guessed(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="LABEL_0") as caught:
+        import_checkpoint(request(write_checkpoint(tiny_bert(3), tmp_path / "in")))
+    assert "--labels" in (caught.value.hint or "")
+
+
+def test_keys_off_the_list_do_not_reach_the_bundle(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(
+        tiny_bert(3), tmp_path / "in", auto_map={"AutoModel": "evil.Model"}, _extra="x"
+    )
+    bundle = import_checkpoint(request(checkpoint, labels=THREE))
+    assert {"auto_map", "_extra"}.isdisjoint(json.loads((bundle.folder / "config.json").read_text()))
+
+
+def test_names_of_older_checkpoints_are_understood(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tiny_bert(3), tmp_path / "in")
+    weights = load_file(checkpoint / "model.safetensors")
+    old = {
+        key.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): value
+        for key, value in weights.items()
+    }
+    old["bert.embeddings.position_ids"] = torch.arange(140)
+    save_file(old, checkpoint / "model.safetensors")
+    bundle = import_checkpoint(request(checkpoint, labels=THREE))
+    assert set(load_file(bundle.weights_file)) == set(weights)
+
+
+@pytest.mark.parametrize(
+    "damage", ["no weights", "pickle", "no head", "regression", "no folder", "occupied", "labels"]
+)
+def test_what_cannot_be_imported_leaves_nothing_behind(damage: str, tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(
+        tiny_distilbert(2) if damage == "no head" else tiny_bert(3), tmp_path / "in"
+    )
+    asked: dict[str, Any] = {"labels": THREE}
+    if damage == "no weights":
+        (checkpoint / "model.safetensors").rename(checkpoint / "pytorch_model.bin")
+    elif damage == "pickle":
+        torch.save({}, checkpoint / "model.safetensors")
+    elif damage == "no head":
+        weights = load_file(checkpoint / "model.safetensors")
+        save_file(
+            {key: value for key, value in weights.items() if "classifier" not in key},
+            checkpoint / "model.safetensors",
+        )
+        asked["labels"] = ["negative", "positive"]
+    elif damage == "regression":
+        write_checkpoint(tiny_bert(3), checkpoint, problem_type="regression")
+    elif damage == "no folder":
+        checkpoint = tmp_path / "nowhere" / "at" / "all"
+    elif damage == "occupied":
+        asked["to"] = checkpoint
+    else:
+        asked["labels"] = ["negative", "positive"]
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(TaglineError):
+        import_checkpoint(
+            request(checkpoint, **asked)
+            if damage != "no folder"
+            else request(checkpoint, to=tmp_path / "bundle")
+        )
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (["negative", "positive"], ["negative", "positive"]),
+        (["POSITIVE", "Neg"], ["positive", "negative"]),
+        (["1", "2", "3"], THREE),
+        (["1 star", "2 stars", "3 stars", "4 stars"], ["negative", "negative", "positive", "positive"]),
+        (["差评", "中性", "好评"], THREE),
+        (["very_negative", "negative", "neutral", "positive", "very_positive"],
+         ["negative", "negative", "neutral", "positive", "positive"]),
+    ],
+)  # fmt: skip
+def test_label_names_are_understood(names: list[str], labels: list[str]) -> None:
+    assert list(labels_given(names, len(names))) == labels
+    assert list(labels_of_checkpoint({str(i): name for i, name in enumerate(names)}, len(names))) == labels
+
+
+@pytest.mark.parametrize("names", [["joy", "anger"], ["negative"], ["LABEL_0", "LABEL_1"]])
+def test_label_names_that_say_nothing_are_refused(names: list[str]) -> None:
+    with pytest.raises(UsageError):
+        labels_given(names, 2)

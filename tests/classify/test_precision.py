@@ -1,0 +1,51 @@
+"""Which precision and which matrix library serve."""
+
+import pytest
+import torch
+
+from worker.classify import linear, precision
+from worker.classify.linear import Kernel
+from worker.classify.precision import choose, decide, usable_kernel
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("float32", "bfloat16", "chosen"),
+    [(2.0, 1.0, "bfloat16"), (1.0, 10.0, "float32"), (1.0, 1.0, "float32"), (1.3, 1.0, "float32")],
+)
+def test_bfloat16_must_be_much_faster(float32: float, bfloat16: float, chosen: str) -> None:
+    assert decide({"float32": float32, "bfloat16": bfloat16}) == chosen
+
+
+@pytest.mark.parametrize("asked", ["float32", "bfloat16"])
+def test_what_is_asked_for_is_taken_without_measuring(asked: str) -> None:
+    choice = choose(asked, CPU, 64, 64)
+    assert (choice.precision, choice.seconds) == (asked, {})
+
+
+def test_auto_measures_and_comes_out_the_same_each_time() -> None:
+    choices = [choose("auto", CPU, 384, 1536) for _ in range(4)]
+    assert all(min(choice.seconds.values()) > 0 for choice in choices)
+    assert len({choice.precision for choice in choices}) == 1
+
+
+def test_measuring_leaves_the_number_of_threads_as_it_was() -> None:
+    threads = torch.get_num_threads()
+    choose("auto", CPU, 64, 64)
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("fault", ["absent", "wrong"])
+def test_an_operator_that_is_absent_or_wrong_is_not_used(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(weight: torch.Tensor, bias: torch.Tensor, activation: str) -> object:
+        if fault == "absent":
+            raise RuntimeError("no such operator")
+        return lambda rows: torch.full((rows.shape[0], weight.shape[0]), 7.0)
+
+    monkeypatch.setattr(linear, "_onednn", broken)
+    assert usable_kernel("float32") is Kernel.BLAS
+
+
+def test_cuda_computes_in_bfloat16() -> None:
+    assert precision.choose("auto", torch.device("cuda"), 64, 64).precision == "bfloat16"
