@@ -114,6 +114,17 @@ def finetune(
     ] = 1.0,
     dropout: Annotated[float, typer.Option(min=0, max=0.9)] = 0.0,
     label_smoothing: Annotated[float, typer.Option(min=0, max=0.5)] = 0.0,
+    method: Annotated[
+        str, typer.Option(help="full, or few weights: lora, adalora, adapters, prefix.")
+    ] = "full",
+    rank: Annotated[int, typer.Option(min=1, help="Rank of lora and adalora.")] = 8,
+    adversarial: Annotated[
+        str, typer.Option(help="none, fgm (twice the time) or pgd (four times).")
+    ] = "none",
+    r_drop: Annotated[
+        float, typer.Option(min=0, help="Weight of R-Drop, 1 to 5; 0 off. Needs --dropout.")
+    ] = 0.0,
+    augment: Annotated[int, typer.Option(min=0, help="Changed copies of every row.")] = 0,
     freezing: Annotated[str, typer.Option(help="none, head, top or gradual.")] = "none",
     top_layers: Annotated[int, typer.Option(help="With --freezing top: layers that train.")] = 0,
     layers: Annotated[str, typer.Option(help="Encoder layers to keep, as 1,3,5; empty keeps all.")] = "",
@@ -136,8 +147,10 @@ def finetune(
     """Fine-tune a classifier on labelled files. Run it under torchrun for several processes."""
     from training.choices import one_of
     from training.data import read_rows
+    from training.efficient.methods import METHODS, EfficientConfig
     from training.finetune import FinetuneConfig
     from training.finetune import finetune as run
+    from training.options import RecipeConfig
     from training.prepare import check_no_leak
     from training.trainer import TrainConfig
 
@@ -165,7 +178,15 @@ def finetune(
         max_tokens=max_tokens,
         layers=_layer_list(layers),
         dropout=dropout,
-        label_smoothing=label_smoothing,
+        recipe=RecipeConfig(
+            efficient=None
+            if method == "full"
+            else EfficientConfig(method=one_of("method", method, *METHODS), rank=rank),
+            adversarial=one_of("adversarial", adversarial, "none", "fgm", "pgd"),
+            r_drop=r_drop,
+            augment_copies=augment,
+            label_smoothing=label_smoothing,
+        ),
         freezing=one_of("freezing", freezing, "none", "head", "top", "gradual"),
         top_layers=top_layers,
         metric=one_of("metric", metric, "accuracy", "macro_f1"),

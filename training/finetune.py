@@ -11,10 +11,12 @@ from transformers import BertForSequenceClassification, PreTrainedModel
 from training import model as models
 from training.batches import Example, encode
 from training.data import Row, labels_by_kind
+from training.efficient.store import merged, save_efficient
 from training.freezing import Freezing, freeze
 from training.metrics import score
 from training.model import Columns
-from training.objective import Objective, cross_entropy
+from training.objective import Objective
+from training.options import RecipeConfig
 from training.predict import gold_of, logits_for, probabilities_of
 from training.runs import write_json, write_run
 from training.trainer import State, TrainConfig, Trainer, Validation, fastest_precision
@@ -29,7 +31,7 @@ class FinetuneConfig:
     layers: tuple[int, ...] | None = None
     """Encoder layers to keep; None keeps all."""
     dropout: float = 0.0
-    label_smoothing: float = 0.0
+    recipe: RecipeConfig = field(default_factory=RecipeConfig)
     freezing: Freezing = "none"
     top_layers: int = 0
     """With ``freezing = "top"``: how many of the last layers train."""
@@ -87,11 +89,11 @@ def finetune(
         model,
         tokenizer,
         columns,
-        train_rows,
+        config.recipe.rows(train_rows, seed=config.train.seed),
         validation_rows,
         out,
         config,
-        objective=objective or cross_entropy(config.label_smoothing),
+        objective=objective or config.recipe.objective(),
     )
 
 
@@ -118,9 +120,11 @@ def finetune_model(
         config.train.precision == "bfloat16"
     )
     validation = validate_on(sets, columns, pad_id=pad_id, bfloat16=bfloat16) if sets else None
-    hooks = freeze(model, config.freezing, config.top_layers)
+    trained, hooks = config.recipe.apply(model)
+    if config.recipe.efficient is None:
+        hooks = [*freeze(model, config.freezing, config.top_layers), *hooks]
     trainer = Trainer(
-        model,
+        trained,
         columns,
         examples,
         objective,
@@ -132,16 +136,30 @@ def finetune_model(
         after_backward=hooks,
     )
     report = out / "before_after.json"
-    before = validation(model) if validation and not report.is_file() else None
+    before = validation(trained) if validation and not report.is_file() else None
     if before is not None:
         write_json(report, {"before": before})
     state = trainer.run()
     if trainer.rank == 0:
-        models.save(model, tokenizer, columns, out / "model")
         if validation:
             from training.runs import read_json
 
             write_json(
-                report, {**read_json(report), "after": validation(model), "best_step": state.best_step}
+                report, {**read_json(report), "after": validation(trained), "best_step": state.best_step}
             )
+        _save(
+            trained, tokenizer, columns, out, config.recipe
+        )  # last: it may fold the new weights into the old
     return state
+
+
+def _save(
+    model: PreTrainedModel, tokenizer: Tokenizer, columns: Columns, out: Path, recipe: RecipeConfig
+) -> None:
+    """A plain checkpoint in ``out/model`` where there is one; the small weights in ``out/adapters`` with other methods."""
+    plain = model if isinstance(model, BertForSequenceClassification) else None
+    if recipe.efficient is not None:
+        save_efficient(model, recipe.efficient, out / "adapters")
+        plain = merged(model)
+    if plain is not None:
+        models.save(plain, tokenizer, columns, out / "model")

@@ -14,6 +14,7 @@ from training.efficient.store import load_efficient, merged, save_efficient
 from training.finetune import FinetuneConfig, finetune
 from training.model import Columns
 from training.objective import cross_entropy, logits_of
+from training.options import RecipeConfig
 from training.trainer import TrainConfig, Trainer
 from worker.errors import UsageError
 
@@ -101,3 +102,24 @@ def test_fresh_adapters_change_nothing(base: Path, train_rows: list[Row]) -> Non
 def test_a_folder_without_adapters_is_an_error(base: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no adapters"):
         load_efficient(fresh(base), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        RecipeConfig(efficient=EfficientConfig("lora"), adversarial="fgm"),
+        RecipeConfig(efficient=EfficientConfig("adapters"), r_drop=1.0),
+        RecipeConfig(augment_copies=1, label_smoothing=0.1),
+    ],
+    ids=["lora and FGM", "adapters and R-Drop", "augmented"],
+)
+def test_recipes_combine_in_one_fine_tune(
+    base: Path, train_rows: list[Row], other_rows: list[Row], tmp_path: Path, recipe: RecipeConfig
+) -> None:
+    config = FinetuneConfig(
+        train=TrainConfig(epochs=1, lr=1e-3, precision="float32"), dropout=0.1, recipe=recipe, max_tokens=32
+    )
+    finetune(str(base), train_rows[:80], {"held out": other_rows}, tmp_path, config)
+    servable = recipe.efficient is None or recipe.efficient.method != "adapters"
+    assert (tmp_path / "model" / "model.safetensors").is_file() == servable
+    assert (tmp_path / "adapters").is_dir() == (recipe.efficient is not None)

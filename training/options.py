@@ -1,0 +1,54 @@
+"""The recipes that a fine-tune may be made with, as one set of choices, and how they change a run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from transformers import BertForSequenceClassification, PreTrainedModel
+
+from training.data import Row
+from training.efficient.methods import EfficientConfig, wrap
+from training.objective import Objective, cross_entropy
+from training.recipes.adversarial import Fgm, Pgd
+from training.recipes.augment import Augmentation, augmented
+from training.recipes.r_drop import r_drop
+from training.trainer import Hook
+
+Adversarial = Literal["none", "fgm", "pgd"]
+
+
+@dataclass(frozen=True)
+class RecipeConfig:
+    """What is done beyond a plain fine-tune; the defaults do nothing."""
+
+    efficient: EfficientConfig | None = None
+    """Few new weights instead of all; None trains all."""
+    adversarial: Adversarial = "none"
+    r_drop: float = 0.0
+    """Weight of the agreement between two passes; 0 makes one pass. Needs dropout."""
+    augment_copies: int = 0
+    """Changed copies of every labelled row."""
+    label_smoothing: float = 0.0
+
+    def rows(self, rows: Sequence[Row], *, seed: int) -> list[Row]:
+        """The rows to train on."""
+        if not self.augment_copies:
+            return list(rows)
+        return augmented(rows, Augmentation(copies=self.augment_copies), seed=seed)
+
+    def objective(self) -> Objective:
+        """The loss."""
+        if self.r_drop:
+            return r_drop(self.r_drop, smoothing=self.label_smoothing)
+        return cross_entropy(self.label_smoothing)
+
+    def apply(self, model: BertForSequenceClassification) -> tuple[PreTrainedModel, list[Hook]]:
+        """The model to train, and what runs after each backward."""
+        wrapped: PreTrainedModel = model
+        hooks: list[Hook] = []
+        if self.adversarial != "none":
+            hooks.append(Fgm().hook() if self.adversarial == "fgm" else Pgd().hook())
+        if self.efficient is not None:
+            wrapped, more = wrap(model, self.efficient)
+            hooks += more
+        return wrapped, hooks
