@@ -268,6 +268,10 @@ class Intake:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         metrics.REBALANCES.labels("assigned").inc()
+        if self._closing:
+            # A rebalance crossed our leaving. Nothing will be read, and the client answers no look-up any more.
+            consumer.incremental_assign(partitions)
+            return
         starting = self._offsets.starting_points(partitions) if partitions else []
         consumer.incremental_assign(starting)
         self._assignment.add(_names(partitions))
