@@ -5,10 +5,10 @@ import time
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from worker.classify.normalise import _DROP, MAX_CHARACTERS, normalise
+from worker.classify.normalise import _DROP, MAX_CHARACTERS, _thorough, normalise
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
 
@@ -103,3 +103,15 @@ def test_hostile_texts_take_bounded_time(text: str) -> None:
 
 def test_a_visible_text_after_many_invisible_characters_is_kept() -> None:
     assert normalise("\u200b" * 1_000_000 + "good").text == "good"
+
+
+@given(
+    st.text(
+        st.one_of(st.characters(), st.sampled_from("，！？：；（）～…  \u0301\u3000\ufe0f\u200bＡa的")),
+        max_size=60,
+    )
+)
+@example("好！")
+@example("a\u0301，\u0301")
+def test_the_quick_way_is_the_thorough_way(text: str) -> None:
+    assert normalise(text, 40) == _thorough(text, 40)
