@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from training.understanding_cli import app as understanding
+
 if TYPE_CHECKING:
     from training.data import Row
 
 app = typer.Typer(no_args_is_help=True, help="Train, distil, evaluate and export models.")
+app.add_typer(understanding)
 
 Files = Annotated[
     list[Path], typer.Argument(help="JSONL, CSV or Parquet with text, label[, kind, category].")

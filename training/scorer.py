@@ -16,6 +16,10 @@ from training.metrics import Floats, Ints
 from worker.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedModel
+
+    from training.model import Columns
     from worker.classify.engine import Engine
 
 MANIFEST = "bundle.json"
@@ -89,19 +93,20 @@ class ModelScorer:
     name: str
     labels: Mapping[str, tuple[str, ...]]
     details: Mapping[str, str]
-    folder: Path
+    model: "PreTrainedModel"
+    tokenizer: "Tokenizer"
+    columns: "Columns"
     max_tokens: int
 
     def probabilities(self, rows: Sequence[Row]) -> Floats:
         """See :class:`Scorer`; temperatures are 1."""
-        from training import model as models
         from training.evaluate import logits_and_gold
         from training.predict import probabilities_of
 
-        kind = _kind_of(rows)
-        model, tokenizer, columns = models.load(self.folder)
-        logits, _ = logits_and_gold(model, tokenizer, columns, rows, max_tokens=self.max_tokens)
-        return probabilities_of(logits, columns.of(kind))
+        logits, _ = logits_and_gold(
+            self.model, self.tokenizer, self.columns, rows, max_tokens=self.max_tokens
+        )
+        return probabilities_of(logits, self.columns.of(_kind_of(rows)))
 
 
 def open_scorer(folder: Path, *, max_tokens: int = 256) -> Scorer:
@@ -142,12 +147,12 @@ def _open_bundle(folder: Path) -> BundleScorer:
 
 
 def _open_model(folder: Path, name: str, max_tokens: int) -> ModelScorer:
-    import json
+    from training import model as models
 
-    labels = {kind: tuple(own) for kind, own in json.loads((folder / "columns.json").read_text()).items()}
+    model, tokenizer, columns = models.load(folder)
     size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
     details = {"size": f"{size / 1e6:.1f} MB", "precision": "float32", "tokens": str(max_tokens)}
-    return ModelScorer(name, labels, details, folder, max_tokens)
+    return ModelScorer(name, columns.labels, details, model, tokenizer, columns, max_tokens)
 
 
 def gold_of_rows(rows: Sequence[Row], labels: Sequence[str]) -> Ints:

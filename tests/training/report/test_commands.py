@@ -1,0 +1,103 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from tests.training.rows import make_rows
+from training.cli import app
+from training.data import Row, write_rows
+from training.export import ExportConfig, export_bundle
+from training.finetune import FinetuneConfig, finetune
+from training.scorer import gold_of_rows, open_scorer
+from training.trainer import TrainConfig
+from worker.errors import UsageError
+
+QUICK = TrainConfig(epochs=6, lr=2e-3, tokens_per_batch=256, precision="float32", seed=3)
+TITLES = [
+    Row(f"{word} 手机 {number}", tone, "title")
+    for number in range(12)
+    for word, tone in (("二手", "negative"), ("爆款", "positive"), ("书", "neutral"))
+]
+
+
+@pytest.fixture(scope="module")
+def run(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("reported")
+    finetune(
+        str(base), [*make_rows(240, seed=1), *TITLES], {}, out, FinetuneConfig(train=QUICK, max_tokens=32)
+    )
+    return out
+
+
+@pytest.fixture(scope="module")
+def bundle(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("bundle")
+    export_bundle(run / "model", out, ExportConfig("tiny", "1", 32, neutral_share=0.2, canaries=()))
+    return out
+
+
+def _invoke(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_a_bundle_and_the_run_that_it_came_from_answer_alike(run: Path, bundle: Path) -> None:
+    served, trained = open_scorer(bundle), open_scorer(run, max_tokens=32)
+    for rows in (make_rows(40, seed=2), TITLES):
+        left, right = served.probabilities(rows), trained.probabilities(rows)
+        assert np.allclose(left.sum(1), 1, atol=1e-5)
+        assert np.abs(left - right).max() < 0.05  # int8 rows and, where it is faster, bfloat16
+        assert (left.argmax(1) == right.argmax(1)).mean() > 0.95
+
+
+def test_a_report_has_a_page_and_small_plots(bundle: Path, run: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "test_shop.jsonl.gz", make_rows(60, seed=2))
+    write_rows(tmp_path / "titles.jsonl", TITLES)
+    write_rows(tmp_path / "train.jsonl", [*make_rows(240, seed=1), *make_rows(60, seed=2)[:5]])
+    out = tmp_path / "report"
+    _invoke(
+        "report", bundle, run, "--sets", tmp_path / "test_shop.jsonl.gz", "--sets", tmp_path / "titles.jsonl",
+        "--train", tmp_path / "train.jsonl", "--out", out, "--max-tokens", 32,
+    )  # fmt: skip
+    page = (out / "report.md").read_text(encoding="utf-8")
+    for part in (
+        "tiny 1",
+        "TF-IDF + logistic regression",
+        "majority class",
+        "trained on",
+        "Per category",
+        "titles",
+    ):
+        assert part in page
+    assert str(tmp_path) not in page
+    for name in ("accuracy.png", "reliability.png", "confusion.png"):
+        assert name in page
+        assert 1_000 < (out / name).stat().st_size < 100_000
+
+
+def test_robustness_prints_both_tables(bundle: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "shop.jsonl", make_rows(60, seed=2))
+    printed = _invoke("robustness", bundle, "--sets", tmp_path / "shop.jsonl", "--out", tmp_path / "table.md")
+    assert "| shop | zero-width | 60 |" in printed
+    assert "| negation | zh |" in printed
+    assert (tmp_path / "table.md").read_text(encoding="utf-8") == printed
+
+
+def test_texts_are_explained_on_the_command_line(bundle: Path) -> None:
+    printed = _invoke("attribute", bundle, "the hotel is awful", "--steps", 8)
+    assert "| the hotel is awful | negative |" in printed
+
+
+def test_titles_are_scored_beside_the_functions(bundle: Path) -> None:
+    printed = _invoke("titles", "--model", bundle)
+    assert "| held_out |" in printed
+    assert "| tiny 1 |" in printed
+
+
+def test_a_folder_that_holds_no_model_and_a_foreign_label_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="neither"):
+        open_scorer(tmp_path)
+    with pytest.raises(UsageError, match="labels"):
+        gold_of_rows([Row("a", "splendid")], ("negative", "positive"))

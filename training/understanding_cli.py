@@ -1,0 +1,149 @@
+"""``tagline train report | robustness | attribute | titles``: what a model is worth, and why it answers as it does."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from training.data import Row
+
+app = typer.Typer()
+
+Models = Annotated[list[Path], typer.Argument(help="Bundles, or folders of runs.")]
+Model = Annotated[Path, typer.Argument(help="A bundle, or the folder of a run.")]
+Sets = Annotated[list[Path], typer.Option(help="Labelled file; repeatable. Each file is a set of one kind.")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="Score at most this many rows of a set, drawn by a fixed seed.")
+]
+MaxTokens = Annotated[int, typer.Option(min=8, help="For runs; a bundle knows its own.")]
+
+
+def _read(files: list[Path], limit: int | None) -> dict[str, list["Row"]]:
+    import random
+
+    from training.data import read_rows
+
+    sets = {}
+    for path in files:
+        rows = [row for row in read_rows(path) if row.label is not None]
+        if limit is not None and len(rows) > limit:
+            rows = random.Random(0).sample(rows, limit)
+        if rows:
+            sets[path.name.split(".")[0].removeprefix("test_")] = rows
+    return sets
+
+
+@app.command()
+def report(
+    models: Models,
+    sets: Sets,
+    out: Annotated[Path, typer.Option(help="Folder for report.md and its plots.")],
+    train: Annotated[
+        Path | None,
+        typer.Option(
+            help="Training file: adds the TF-IDF + LR row, and shows test rows that it holds apart."
+        ),
+    ] = None,
+    linear: Annotated[
+        Path | None, typer.Option(help="JSON of set to TF-IDF + LR accuracy, where it was measured already.")
+    ] = None,
+    clean: Annotated[
+        list[str] | None,
+        typer.Option(help="SET=CATEGORY: show that category as a set of its own; repeatable."),
+    ] = None,
+    seeds: Annotated[bool, typer.Option(help="The models are one recipe under several seeds.")] = False,
+    max_tokens: MaxTokens = 256,
+    limit: Limit = None,
+) -> None:
+    """Write a Markdown report with plots: accuracy, F1, calibration, confusion, categories, baselines, size, speed."""
+    from training.data import read_rows
+    from training.report import figures
+    from training.report.measure import linear_accuracies, measure, split_contaminated, with_category_sets
+    from training.report.page import render
+    from training.runs import machine, read_json
+    from training.scorer import open_scorer
+
+    parts = dict(part.split("=", 1) for part in clean or [] if "=" in part)
+    every = with_category_sets(_read(sets, limit), parts)
+    trained_on = read_rows(train) if train else []
+    own, contaminated = split_contaminated(every, trained_on)
+    baseline = dict(read_json(linear)) if linear else {}
+    if train:
+        missing = {name: rows for name, rows in own.items() if name not in baseline}
+        baseline |= linear_accuracies(trained_on, missing) if missing else {}
+    results = [
+        measure(open_scorer(folder, max_tokens=max_tokens), own, contaminated=contaminated, linear=baseline)
+        for folder in models
+    ]
+    names = {"accuracy": "accuracy.png", "reliability": "reliability.png", "confusion": "confusion.png"}
+    figures.accuracy_plot(results, out / names["accuracy"])
+    figures.reliability_plot(results[0].sets, out / names["reliability"])
+    figures.confusion_plot(results[0].sets, out / names["confusion"])
+    options = [f"--sets {path.name}" for path in sets] + [f"--clean {part}" for part in clean or []]
+    options += [f"--train {train.name}"] if train else []
+    options += [f"--limit {limit}"] if limit else []
+    command = " ".join(["tagline train report", *(folder.name for folder in models), *options])
+    page = render(results, command=command, machine=machine(), figures=names, seeds=seeds)
+    (out / "report.md").write_text(page, encoding="utf-8")
+    typer.echo(f"{out / 'report.md'}: {len(results)} models, {len(results[0].sets)} sets")
+
+
+@app.command()
+def robustness(
+    model: Model,
+    sets: Sets,
+    out: Annotated[Path | None, typer.Option(help="File for the tables as well; always printed.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides which letters change.")] = 0,
+    max_tokens: MaxTokens = 256,
+    limit: Limit = 500,
+) -> None:
+    """Score texts written otherwise (typos, look-alikes, emoji, other brands) and pairs that a negation sets apart."""
+    from training.robustness.table import (
+        render_contrasts,
+        render_perturbations,
+        score_contrasts,
+        score_perturbations,
+    )
+    from training.scorer import open_scorer
+
+    scorer = open_scorer(model, max_tokens=max_tokens)
+    found = {name: score_perturbations(scorer, rows, seed=seed) for name, rows in _read(sets, limit).items()}
+    text = render_perturbations(found)
+    if "review" in scorer.labels:
+        text += "\n" + render_contrasts(score_contrasts(scorer))
+    if out:
+        out.write_text(text, encoding="utf-8")
+    typer.echo(text, nl=False)
+
+
+@app.command()
+def attribute(
+    model: Model,
+    texts: Annotated[list[str], typer.Argument(help="Texts to explain.")],
+    kind: Annotated[str, typer.Option(help="Kind of the texts: review or title.")] = "review",
+    steps: Annotated[int, typer.Option(min=2, help="Points on the path: more is slower and nearer.")] = 256,
+) -> None:
+    """Show which pieces of a text spoke for and against its label (integrated gradients)."""
+    from training.attributions import attribute_folder, render
+
+    folder = model / "model" if (model / "model" / "columns.json").is_file() else model
+    typer.echo(render(attribute_folder(folder, [(kind, text) for text in texts], steps=steps)), nl=False)
+
+
+@app.command()
+def titles(
+    model: Annotated[Path | None, typer.Option(help="A bundle or run to score as well.")] = None,
+    max_tokens: MaxTokens = 256,
+) -> None:
+    """Score the labelling functions, and a model if given, on the titles that were labelled by hand."""
+    from training.titles.labelled import labelled_titles
+    from training.titles.model_scores import render_model, score_model
+    from training.titles.scores import render, score_all
+
+    typer.echo(render(score_all()), nl=False)
+    if model:
+        from training.scorer import open_scorer
+
+        scorer = open_scorer(model, max_tokens=max_tokens)
+        typer.echo("\n" + render_model(scorer.name, score_model(scorer, labelled_titles())), nl=False)
