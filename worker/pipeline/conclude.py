@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from worker.cache.tiers import Remembered
 from worker.contracts.deadletter import Failure, dead_letter
@@ -10,7 +11,7 @@ from worker.contracts.deadletter_names import HeaderNames
 from worker.contracts.envelope import Inbound, Rejection, Skip
 from worker.contracts.outbound import Coordinates, ce_time
 from worker.contracts.reasons import Reason, Stage
-from worker.contracts.sentiment import scores_of
+from worker.contracts.sentiment import Scores, scores_of
 from worker.pipeline.prepare import Item, Work
 from worker.signals.outputs import OutputWriter
 from worker.stream.microbatch import MicroBatch, Outcome
@@ -72,9 +73,7 @@ class Conclude:
     def _tagged(
         self, decoded: Inbound, answer: Remembered, item: Item, at: Coordinates, published_at: bytes
     ) -> Outcome:
-        scores = scores_of(
-            answer.negative, answer.neutral, answer.positive, truncated=answer.truncated or item.cut_short
-        )
+        scores = _scores(answer, answer.truncated or item.cut_short)
         self._predictions[decoded.kind, scores.label] += 1
         self._score[decoded.kind].observe(scores.confidence)
         messages = self._writer.messages(decoded, scores, at, text=item.text, published_at=published_at)
@@ -93,3 +92,9 @@ class Conclude:
             names=self._names,
         )
         return Outcome("rejected", [letter])
+
+
+@lru_cache(maxsize=8_192)
+def _scores(answer: Remembered, truncated: bool) -> Scores:
+    """Scores of an answer: 2 us, most of it rounding, or 0.1 us for the answer of a text that recurs."""
+    return scores_of(answer.negative, answer.neutral, answer.positive, truncated=truncated)
