@@ -20,6 +20,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from worker.contracts.topics import INPUT_TOPICS, LISTINGS_CREATED, REVIEWS_POSTED, TOPICS
 
+_QUIET: dict[str, int] = {"log_level": 0, "reconnect.backoff.max.ms": 500}
+"""Brokers go away here on purpose."""
 OUTPUT_TOPICS = tuple(topic.name for topic in TOPICS if topic.role != "input")
 Source = tuple[str, int, int]
 """Topic, partition and offset of an input."""
@@ -78,7 +80,7 @@ class Arena:
     workers: list["WorkerProcess"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 2})
+        self._producer = Producer({"bootstrap.servers": self.bootstrap, "linger.ms": 2, **_QUIET})
         self._reader = Consumer(
             {
                 "bootstrap.servers": self.bootstrap,
@@ -86,6 +88,7 @@ class Arena:
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
                 "fetch.wait.max.ms": 20,
+                **_QUIET,
             }
         )
         self._reader.commit(offsets=self._ends(INPUT_TOPICS), asynchronous=False)

@@ -9,6 +9,8 @@ made anew: its initialisation resolves the open transaction one way or the other
 the committed offsets, which tell which way it was.
 """
 
+import queue
+import threading
 from collections.abc import Callable
 
 import structlog
@@ -26,6 +28,40 @@ log = structlog.get_logger(__name__)
 MOST_ROLL_BACKS = 20
 """Transactions rolled back without one commit in between before the fault is taken to be permanent. A rebalance costs one or
 two, a broker's restart a few."""
+
+
+HANG_MARGIN_S = 1.0
+"""What a call may take beyond its own time-out before it is taken to hang."""
+
+
+def in_time(call: Callable[[], None], limit_s: float) -> None:
+    """Make a client's call that may ignore its own time-out; blocks for at most `limit_s`.
+
+    Sending offsets hangs for ever when the group's coordinator restarts at the wrong moment (librdkafka issues 5456 and
+    5511). Then the thread is left behind, the call with it, and the transaction counts as timed out: the next producer
+    with the same id fences whatever comes of it.
+
+    Raises:
+        KafkaException: the call's own, or `_TIMED_OUT` when it did not return.
+    """
+    ends: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as error:  # noqa: BLE001 # raised again by the caller
+            ends.put(error)
+        else:
+            ends.put(None)
+
+    threading.Thread(target=run, name="tagline-offsets", daemon=True).start()
+    try:
+        error = ends.get(timeout=limit_s)
+    except queue.Empty:
+        hung = KafkaError(KafkaError._TIMED_OUT, f"the client did not return within {limit_s:.0f} s")  # noqa: SLF001 # public
+        raise KafkaException(hung) from None
+    if error is not None:
+        raise error
 
 
 class ExactlyOncePublisher:
@@ -86,8 +122,12 @@ class ExactlyOncePublisher:
         positions = [
             TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()
         ]
+        producer = self._producer
         self._retried(
-            lambda: self._producer.send_offsets_to_transaction(positions, group_metadata, self._timeout_s)
+            lambda: in_time(
+                lambda: producer.send_offsets_to_transaction(positions, group_metadata, self._timeout_s),
+                self._timeout_s + HANG_MARGIN_S,
+            )
         )
 
     def _report(self, error: KafkaError | None, message: Message) -> None:
