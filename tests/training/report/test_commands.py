@@ -67,7 +67,6 @@ def test_a_report_has_a_page_and_small_plots(bundle: Path, run: Path, tmp_path: 
         "TF-IDF + logistic regression",
         "majority class",
         "trained on",
-        "Per category",
         "titles",
     ):
         assert part in page
