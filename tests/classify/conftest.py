@@ -21,8 +21,10 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_engine(tiny_bundle: Path) -> EngineMaker:
     """An engine over the tiny bundle, or another, in one precision."""
 
-    def make(precision: str = "float32", bundle: Path = tiny_bundle, tokens: int = 0) -> Engine:
-        asked = {"precision": precision, "device": "cpu", "threads": 2, "tokens_per_forward": tokens}
+    def make(
+        precision: str = "float32", bundle: Path = tiny_bundle, tokens: int = 0, lanes: int = 2
+    ) -> Engine:
+        asked = {"precision": precision, "device": "cpu", "threads": lanes, "tokens_per_forward": tokens}
         return Engine.load(ModelSettings.model_validate(asked), bundle=bundle)
 
     return make

@@ -128,3 +128,10 @@ def test_heads_of_an_odd_width_keep_the_promise(make_engine: EngineMaker, tmp_pa
     served = make_engine("float32", write_bundle(model, tmp_path))
     texts = [text("title", list(range(3, 3 + length))) for length in [*range(1, 60), *[17] * 7, *[23] * 5]]
     assert served.classify(texts) == alone(served, texts)
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_the_number_of_lanes_changes_no_bit(make_engine: EngineMaker, engine: Engine, lanes: int) -> None:
+    random.seed(lanes)
+    texts = [text("title", random.choices(range(3, 204), k=random.randrange(120))) for _ in range(70)]
+    assert make_engine(engine.precision, lanes=lanes).classify(texts) == engine.classify(texts)

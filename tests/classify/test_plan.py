@@ -14,6 +14,13 @@ def test_the_forwards_are_about_equally_full() -> None:
     assert plan_forwards([10] * 11, budget=100) == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10]]
 
 
+def test_lanes_get_equal_numbers_of_forwards() -> None:
+    assert len(plan_forwards([10] * 25, budget=1_000, lanes=2)) == 2
+    assert len(plan_forwards([10] * 40, budget=150, lanes=2)) == 4
+    assert len(plan_forwards([32] * 3, budget=1_000, lanes=4)) == 1, "too little to share out"
+    assert len(plan_forwards([64] * 3, budget=1_000, lanes=4)) == 3
+
+
 def test_a_forward_never_exceeds_the_budget() -> None:
     assert plan_forwards([6, 6, 6], budget=10) == [[0], [1], [2]]
 
@@ -26,11 +33,11 @@ def test_no_texts_make_no_forward() -> None:
     assert plan_forwards([], budget=10) == []
 
 
-@given(st.lists(st.integers(1, 40), max_size=60), st.integers(1, 100))
+@given(st.lists(st.integers(1, 40), max_size=60), st.integers(1, 100), st.integers(1, 5))
 def test_every_text_is_in_exactly_one_forward_and_equal_lengths_stand_together(
-    lengths: list[int], budget: int
+    lengths: list[int], budget: int, lanes: int
 ) -> None:
-    forwards = plan_forwards(lengths, budget)
+    forwards = plan_forwards(lengths, budget, lanes)
     assert sorted(index for forward in forwards for index in forward) == list(range(len(lengths)))
     for forward in forwards:
         assert len(forward) == 1 or sum(lengths[index] for index in forward) <= budget

@@ -1,7 +1,7 @@
 """What goes into the model and what comes out of it, as plain data."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 LABELS = ("negative", "neutral", "positive")
@@ -70,3 +70,6 @@ class CallStats:
     out_of_memory: int = 0
     """Forwards that ran out of memory and were tried again with half the tokens."""
     failed_texts: int = 0
+
+    def __add__(self, other: "CallStats") -> "CallStats":
+        return CallStats(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))

@@ -1,4 +1,4 @@
-"""Which device computes, and with how many threads."""
+"""Which device computes, and on how many cores."""
 
 import os
 from pathlib import Path
@@ -22,19 +22,16 @@ def available_cores() -> int:
     return cores
 
 
-def set_threads(threads: int) -> int:
-    """Give torch `threads` threads, the available cores when 0; return the number. Call before the first tensor.
+def set_threads() -> None:
+    """One thread for each operation: cores are used by lanes (`worker.classify.lanes`). Changes the whole process.
 
-    The tokenizer's own pool is turned off: it would displace the threads of the forward, and one thread tokenises faster
-    than any CPU classifies.
+    The tokenizer's own pool is turned off too: it would displace the lanes, and one thread tokenises faster than any CPU
+    classifies.
     """
-    threads = threads or available_cores()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     import torch
 
-    torch.set_num_threads(threads)
-    return threads
+    torch.set_num_threads(1)
 
 
 def choose_device(asked: str) -> "torch.device":

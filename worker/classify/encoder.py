@@ -43,7 +43,7 @@ class _Layer:
 
 
 class PackedEncoder:
-    """Weights arranged for one device, precision and kernel. Used by one thread."""
+    """Weights arranged for one device, precision and kernel. Nothing changes after it is made: any thread may call it."""
 
     def __init__(
         self,

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from worker.classify.answers import CallStats, ClassifyError, Probabilities, Text
 from worker.classify.bundle import Bundle, load_bundle
+from worker.classify.device import available_cores
 from worker.classify.forward import Forward, make_forward
+from worker.classify.lanes import Lanes
 from worker.classify.plan import plan_forwards
 from worker.classify.rescue import Budget, is_device_lost, is_out_of_memory
 from worker.classify.sentiment import probabilities_of
@@ -29,7 +31,9 @@ CUDA_TOKENS = 16_384
 class Engine:
     """A loaded model. `prepare` belongs to one thread at a time of any number, `classify` to one thread: the device's."""
 
-    def __init__(self, bundle: Bundle, forward: Forward, tokens_per_forward: int = 0) -> None:
+    def __init__(
+        self, bundle: Bundle, forward: Forward, tokens_per_forward: int = 0, threads: int = 0
+    ) -> None:
         """Most callers want :meth:`load`."""
         self.bundle = bundle
         self.model_name = bundle.manifest.name
@@ -44,6 +48,7 @@ class Engine:
         self._heads = bundle.manifest.kinds
         default = CUDA_TOKENS if forward.on_gpu else CPU_TOKENS
         self._budget = Budget(max(tokens_per_forward or default, 1))
+        self._lanes = Lanes(1 if forward.on_gpu else threads or available_cores())
         self._definition = bundle.tokenizer_definition()
         self._own = threading.local()
         if self._tokeniser().vocabulary > forward.vocabulary:
@@ -63,7 +68,7 @@ class Engine:
 
         settings = settings or ModelSettings.model_validate({})
         checked = load_bundle(bundle or settings.bundle)
-        engine = cls(checked, make_forward(checked, settings), settings.tokens_per_forward)
+        engine = cls(checked, make_forward(checked, settings), settings.tokens_per_forward, settings.threads)
         engine.warm_up()
         check_canaries(engine)
         return engine
@@ -84,24 +89,31 @@ class Engine:
         Raises:
             ModelError: the device itself is lost; nothing of this call may be used.
         """
-        self.last_call = stats = CallStats()
         answers: list[Probabilities | ClassifyError] = [
             ClassifyError("unknown_kind", f"the model has no columns for {text.kind!r}") for text in texts
         ]
         todo = [index for index, text in enumerate(texts) if text.kind in self._heads]
         lengths = [len(texts[index].ids) for index in todo]
-        for forward in plan_forwards(lengths, self._budget.tokens()):
-            self._compute(texts, [todo[position] for position in forward], answers, stats)
-        stats.failed_texts = sum(isinstance(answer, ClassifyError) for answer in answers)
+        forwards = plan_forwards(lengths, self._budget.tokens(), self._lanes.lanes)
+        parts = self._lanes.map(
+            lambda forward: self._compute(texts, [todo[position] for position in forward], answers), forwards
+        )
+        self.last_call = sum(parts, CallStats())
+        self.last_call.failed_texts = sum(isinstance(answer, ClassifyError) for answer in answers)
+        if self.last_call.out_of_memory:
+            self._budget.halve()
+            metrics.DEVICE_OUT_OF_MEMORY.inc(self.last_call.out_of_memory)
         return answers
 
     def warm_up(self) -> None:
-        """One forward of the full budget, so that the first record does not wait for memory and compiled kernels."""
+        """A forward of the full budget in every lane, so that the first record does not wait for memory and compiled kernels."""
         kind = next(iter(self._heads))
         filler = self.prepare([(kind, "a", False)])[0]
         length = min(32, self.bundle.manifest.max_tokens)
         ids = (list(filler.ids) * length)[:length]
-        self.classify([Text(kind, "", ids, False)] * max(1, self._budget.tokens() // length))
+        self.classify(
+            [Text(kind, "", ids, False)] * (self._lanes.lanes * max(1, self._budget.tokens() // length))
+        )
 
     def _tokeniser(self) -> Tokeniser:
         tokeniser: Tokeniser | None = getattr(self._own, "tokeniser", None)
@@ -112,13 +124,9 @@ class Engine:
         return tokeniser
 
     def _compute(
-        self,
-        texts: Sequence[Text],
-        members: list[int],
-        answers: list[Probabilities | ClassifyError],
-        stats: CallStats,
-    ) -> None:
-        """One forward; whatever it raises is narrowed down by halves to the texts that cause it."""
+        self, texts: Sequence[Text], members: list[int], answers: list[Probabilities | ClassifyError]
+    ) -> CallStats:
+        """One forward, in a lane; whatever it raises is narrowed down by halves to the texts that cause it."""
         try:
             rows, padding = self._forward.logits([texts[index].ids for index in members])
         except Exception as error:  # any text may provoke anything; it must not take its neighbours along
@@ -126,23 +134,19 @@ class Engine:
                 raise ModelError(
                     f"the device is lost: {error}", hint="the process must start anew"
                 ) from error
-            out_of_memory = is_out_of_memory(error)
-            if out_of_memory:
-                stats.out_of_memory += 1
-                metrics.DEVICE_OUT_OF_MEMORY.inc()
-                self._budget.halve()
+            stats = CallStats(out_of_memory=int(is_out_of_memory(error)))
+            if stats.out_of_memory:
                 self._forward.free_memory()
-            if len(members) > 1:
-                half = len(members) // 2
-                self._compute(texts, members[:half], answers, stats)
-                self._compute(texts, members[half:], answers, stats)
-            else:
-                code = "out_of_memory" if out_of_memory else "failed"
+            if len(members) == 1:
+                code = "out_of_memory" if stats.out_of_memory else "failed"
                 answers[members[0]] = ClassifyError(code, type(error).__name__)
-            return
-        stats.forwards += 1
-        stats.padding += padding
+                return stats
+            half = len(members) // 2
+            first = self._compute(texts, members[:half], answers)
+            return stats + first + self._compute(texts, members[half:], answers)
+        stats = CallStats(forwards=1, padding=padding)
         for index, row in zip(members, rows, strict=True):
             text = texts[index]
             stats.tokens += len(text.ids)
             answers[index] = probabilities_of(row, self._heads[text.kind], truncated=text.truncated)
+        return stats

@@ -20,7 +20,7 @@ LENGTH_STEP = 16
 
 
 class PaddedModel:
-    """A stock sequence-classification model, its weights given. Used by one thread."""
+    """A stock sequence-classification model, its weights given. Any thread may call it."""
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 class Forward(Protocol):
-    """Token ids to logits. Used by one thread."""
+    """Token ids to logits. On a CPU any number of threads may call `logits` at once; on a GPU one."""
 
     precision: str
     identity: str
@@ -89,7 +89,7 @@ def make_forward(bundle: Bundle, settings: ModelSettings) -> Forward:
     Raises:
         ModelError: no such device, or weights that do not fit.
     """
-    threads = set_threads(settings.threads)
+    set_threads()
     device = choose_device(settings.device)
     architecture = bundle.architecture
     choice = choose(
@@ -111,7 +111,6 @@ def make_forward(bundle: Bundle, settings: ModelSettings) -> Forward:
         model=bundle.manifest.name,
         digest=bundle.digest,
         device=device.type,
-        threads=threads,
         precision=choice.precision,
         kernel=str(choice.kernel),
         measured_ms={precision: round(s * 1e3, 3) for precision, s in choice.seconds.items()},
