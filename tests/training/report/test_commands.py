@@ -81,7 +81,7 @@ def test_robustness_prints_both_tables(bundle: Path, tmp_path: Path) -> None:
     printed = _invoke("robustness", bundle, "--sets", tmp_path / "shop.jsonl", "--out", tmp_path / "table.md")
     assert "| shop | zero-width | 60 |" in printed
     assert "| negation | zh |" in printed
-    assert (tmp_path / "table.md").read_text(encoding="utf-8") == printed
+    assert printed.endswith((tmp_path / "table.md").read_text(encoding="utf-8"))
 
 
 def test_texts_are_explained_on_the_command_line(bundle: Path) -> None:
