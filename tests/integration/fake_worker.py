@@ -64,7 +64,9 @@ def time_out() -> None:
     raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the answer was lost (injected)"))
 
 
-def faulty(function: Callable[..., Any], point: str, after: int, fault: Callable[[], None]) -> Callable[..., Any]:
+def faulty(
+    function: Callable[..., Any], point: str, after: int, fault: Callable[[], None]
+) -> Callable[..., Any]:
     """The function, with the fault after its N-th return."""
     calls = 0
 
@@ -105,7 +107,9 @@ def main() -> int:
     faults = {"kill": kill, "stop": stop, "time_out": time_out}
     for name in faults:
         parser.add_argument(f"--{name.replace('_', '-')}", choices=POINTS)
-    parser.add_argument("--after", type=int, default=1, help="return of the function at which the fault happens")
+    parser.add_argument(
+        "--after", type=int, default=1, help="return of the function at which the fault happens"
+    )
     parser.add_argument("--delay", type=float, default=0.0, help="seconds that each forward takes")
     parser.add_argument("--gate", type=Path, help="forwards wait while this file exists")
     parser.add_argument("--failing", type=int, help="forward at which the device breaks down")
