@@ -46,7 +46,9 @@ def order_is_kept(seen: list[Output]) -> None:
         met.add((output.topic, output.source))
         topic, partition, offset = output.source
         lane = (output.topic, output.key, topic, partition)
-        assert last.get(lane, -1) < offset, f"I5: {output.topic} has {output.source} after offset {last[lane]}"
+        assert last.get(lane, -1) < offset, (
+            f"I5: {output.topic} has {output.source} after offset {last[lane]}"
+        )
         last[lane] = offset
 
 
