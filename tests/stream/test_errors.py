@@ -1,6 +1,5 @@
 """Each of Kafka's errors ends with the exit code and hint that fit it."""
 
-
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
