@@ -21,7 +21,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.faults]
 MODES = pytest.mark.parametrize("mode", ["at_least_once", "exactly_once"])
 PARTITIONS = 6
 """Of each of the two input topics."""
-PROTOCOLS = pytest.mark.parametrize("protocol", ["classic", "consumer"])
 
 
 @contextmanager
@@ -61,8 +60,7 @@ def owning(worker: WorkerProcess, times: int = 1) -> WorkerProcess:
     return worker
 
 
-@MODES
-@PROTOCOLS
+@pytest.mark.parametrize(("mode", "protocol"), [("at_least_once", "classic"), ("exactly_once", "consumer")])
 def test_members_join_and_leave_under_load_and_nothing_comes_twice(
     arena: Arena, mode: str, protocol: str
 ) -> None:
@@ -82,8 +80,7 @@ def test_members_join_and_leave_under_load_and_nothing_comes_twice(
     judge(arena)
 
 
-@MODES
-@PROTOCOLS
+@pytest.mark.parametrize(("mode", "protocol"), [("at_least_once", "consumer"), ("exactly_once", "classic")])
 def test_what_is_in_flight_is_finished_before_its_partitions_are_given_up(
     arena: Arena, mode: str, protocol: str, tmp_path: Path
 ) -> None:
@@ -141,7 +138,9 @@ def test_a_zombie_that_wakes_up_commits_nothing(arena: Arena, mode: str, tmp_pat
 
 
 def test_thirty_rebalances_leave_threads_descriptors_and_memory_as_they_were(arena: Arena) -> None:
-    worker = owning(arena.worker(KAFKA_SESSION_TIMEOUT_S="1"))  # it hears of a rebalance within a third of that
+    worker = owning(
+        arena.worker(KAFKA_SESSION_TIMEOUT_S="1")
+    )  # it hears of a rebalance within a third of that
     arena.feed_reviews(500)
     arena.wait_for_outcomes()
     for _ in range(3):

@@ -194,6 +194,8 @@ class Intake:
         if record is None:
             log.warning("error while reading", error=str(message.error()), topic=message.topic())
             return None
+        if not self._assignment.owns((record.topic, record.partition)):
+            return None  # lost meanwhile; a seek would be refused
         log.error(
             "record passed over",
             error=record.fault,

@@ -1,0 +1,130 @@
+"""Exactly once: what is rolled back, when the producer is made anew, and when to give up."""
+
+import threading
+import time
+from typing import cast
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from tests.stream.fakes import FakeProducer, failed, micro_batch
+from worker.contracts.outbound import OutboundMessage
+from worker.errors import DependencyError
+from worker.stream import exactly_once
+from worker.stream.exactly_once import MOST_ROLL_BACKS, ExactlyOncePublisher, in_time
+
+MESSAGES = [OutboundMessage("out", None, b"v", [])]
+OFFSETS = {("t", 0): 2}
+
+
+class Factory:
+    """Makes producers and keeps them."""
+
+    def __init__(self) -> None:
+        self.made: list[FakeProducer] = []
+
+    def __call__(self) -> Producer:
+        self.made.append(FakeProducer())
+        return cast("Producer", self.made[-1])
+
+    @property
+    def current(self) -> FakeProducer:
+        return self.made[-1]
+
+
+@pytest.fixture
+def factory() -> Factory:
+    return Factory()
+
+
+@pytest.fixture
+def publisher(factory: Factory) -> ExactlyOncePublisher:
+    return ExactlyOncePublisher(factory, timeout_s=0.2)
+
+
+def test_a_transaction_is_committed_with_its_offsets(
+    factory: Factory, publisher: ExactlyOncePublisher
+) -> None:
+    batch = micro_batch({}, (0, 1))
+    assert publisher.publish(batch, MESSAGES, OFFSETS)
+    assert [call for call in factory.current.calls if call != "poll"] == [
+        "init",
+        "begin",
+        "produce",
+        "offsets",
+        "commit",
+    ]
+    assert publisher.finished(0) == [batch]
+    assert publisher.finished(0) == []
+
+
+def test_an_unknown_outcome_makes_the_producer_anew_and_reads_again(
+    factory: Factory, publisher: ExactlyOncePublisher
+) -> None:
+    factory.current.errors["commit"] = [failed(KafkaError._TIMED_OUT)]
+    assert not publisher.publish(micro_batch({}, (0, 1)), MESSAGES, OFFSETS)
+    assert len(factory.made) == 2
+    assert publisher.finished(0) == []
+    assert publisher.publish(micro_batch({}, (0, 1)), MESSAGES, OFFSETS)
+
+
+def test_a_hung_call_counts_as_timed_out(
+    factory: Factory, publisher: ExactlyOncePublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exactly_once, "HANG_MARGIN_S", 0.1)
+    gate = threading.Event()
+    monkeypatch.setattr(factory.current, "send_offsets_to_transaction", lambda *_: gate.wait())
+    began = time.monotonic()
+    assert not publisher.publish(micro_batch({}, (0, 1)), MESSAGES, OFFSETS)
+    assert 0.2 < time.monotonic() - began < 5
+    assert len(factory.made) == 2
+    gate.set()
+
+
+def test_roll_backs_without_a_commit_between_them_end_the_worker(
+    factory: Factory, publisher: ExactlyOncePublisher
+) -> None:
+    for _ in range(MOST_ROLL_BACKS):
+        factory.current.errors["begin"] = [failed(KafkaError._STATE)]
+        assert not publisher.publish(micro_batch({}, (0, 1)), MESSAGES, OFFSETS)
+    factory.current.errors["begin"] = [failed(KafkaError._STATE)]
+    with pytest.raises(DependencyError):
+        publisher.publish(micro_batch({}, (0, 1)), MESSAGES, OFFSETS)
+
+
+def test_a_commit_between_roll_backs_forgives_them(factory: Factory, publisher: ExactlyOncePublisher) -> None:
+    for _ in range(2 * MOST_ROLL_BACKS):
+        factory.current.errors["begin"] = [failed(KafkaError._STATE)]
+        assert not publisher.publish(micro_batch({}, (0, 1)), MESSAGES, OFFSETS)
+        assert publisher.publish(micro_batch({}, (0, 1)), MESSAGES, OFFSETS)
+
+
+@pytest.mark.parametrize("where", ["produce", "delivery"])
+def test_a_message_that_is_too_large_ends_the_worker_instead_of_being_tried_again(
+    factory: Factory, publisher: ExactlyOncePublisher, where: str
+) -> None:
+    too_large = failed(KafkaError.MSG_SIZE_TOO_LARGE)
+    if where == "produce":
+        factory.current.errors["produce"] = [too_large]
+    else:
+        factory.current.delivery_error = too_large.args[0]
+        factory.current.errors["commit"] = [failed(KafkaError._FAIL)]
+    with pytest.raises(DependencyError, match="larger than Kafka takes"):
+        publisher.publish(micro_batch({}, (0, 1)), MESSAGES, OFFSETS)
+    assert publisher.finished(0) == []
+
+
+def test_a_producer_that_cannot_start_is_an_error_with_a_hint(factory: Factory) -> None:
+    def refusing() -> Producer:
+        producer = factory()
+        factory.current.errors["init"] = [failed(KafkaError._TIMED_OUT)] * 3
+        return producer
+
+    with pytest.raises(DependencyError, match="starting the transactional producer"):
+        ExactlyOncePublisher(refusing, timeout_s=0.1)
+
+
+def test_in_time_passes_results_and_errors_on() -> None:
+    in_time(lambda: None, 5)
+    with pytest.raises(KafkaException, match="injected"):
+        in_time(lambda: (_ for _ in ()).throw(failed(KafkaError._STATE)), 5)
