@@ -49,6 +49,8 @@ class Engine:
         default = CUDA_TOKENS if forward.on_gpu else CPU_TOKENS
         self._budget = Budget(max(tokens_per_forward or default, 1))
         self._lanes = Lanes(1 if forward.on_gpu else threads or available_cores())
+        self.lanes = self._lanes.lanes
+        """Forwards that are computed side by side."""
         self._definition = bundle.tokenizer_definition()
         self._own = threading.local()
         if self._tokeniser().vocabulary > forward.vocabulary:
