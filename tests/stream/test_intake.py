@@ -1,0 +1,229 @@
+"""Intake's own decisions: when it pauses, what it drops, what it waits for, and how it ends."""
+
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from tests.stream.fakes import TOPIC, FakeConsumer, FakeMessage, FakeStages, failed
+from worker.errors import DataError, DrainTimeoutError, ExitCode, StuckError
+from worker.stream import intake as module
+from worker.stream.assignment import Assignment
+from worker.stream.buffer import WindowLimits
+from worker.stream.intake import Intake, IntakeLimits
+from worker.stream.offsets import Offsets
+from worker.stream.stages import Finished
+from worker.stream.unreadable import REPEATS
+
+BOTH = [TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)]
+
+
+class Bench:
+    """An intake between a client and stages that a test plays."""
+
+    def __init__(self, *, drain_timeout_s: float = 0.2, stuck_after_s: float = 30.0) -> None:
+        self.consumer, self.stages, self.assignment = FakeConsumer(), FakeStages(), Assignment()
+        self.offsets = Offsets(cast("Consumer", self.consumer), self.assignment, start_from="earliest")
+        self.intake = Intake(
+            cast("Consumer", self.consumer),
+            [TOPIC],
+            assignment=self.assignment,
+            stages=self.stages,
+            offsets=self.offsets,
+            limits=IntakeLimits(
+                WindowLimits(10, 1_000_000, 0.01), 20, 1_000_000, drain_timeout_s, stuck_after_s
+            ),
+            transactional=False,
+        )
+        self.consumer.to_read.append(self.assign)
+
+    def assign(self) -> None:
+        self.callback("on_assign", BOTH)
+
+    def callback(self, name: str, partitions: list[TopicPartition]) -> None:
+        self.consumer.callbacks[name](self.consumer, partitions)
+
+    def feed(self, *offsets: int, partition: int = 0) -> None:
+        self.consumer.to_read += [FakeMessage(offset, partition=partition) for offset in offsets]
+
+    def run(self, turns: int = 5, then: Callable[[], None] = lambda: None) -> None:
+        """So many turns, then `then`, then the drain."""
+        left = turns
+
+        def stop() -> bool:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                then()
+            return left <= 0
+
+        self.intake.run(stop)
+
+    def submitted(self) -> list[int]:
+        return [record.offset for batch in self.stages.submitted for record in batch.records]
+
+
+def test_what_was_read_is_submitted_committed_and_left() -> None:
+    bench = Bench()
+    bench.feed(*range(15))
+    bench.run()
+    assert bench.submitted() == list(range(15))
+    assert bench.consumer.committed_offsets == {(TOPIC, 0): 15}
+    assert bench.consumer.closed
+
+
+def test_above_the_high_watermark_it_pauses_and_goes_on_polling_and_resumes_at_half(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "PAUSE_AFTER_S", 0.0)
+    bench = Bench()
+    bench.stages.at_once = False
+    bench.feed(*range(25))
+
+    def finish(batches: slice) -> None:
+        bench.stages.done.extend(Finished(batch, published=True) for batch in bench.stages.submitted[batches])
+
+    bench.consumer.to_read += [lambda: None, lambda: finish(slice(2))]  # 5 of 25 stay in flight
+    bench.run(14, then=lambda: finish(slice(2, None)))
+    paused = bench.consumer.calls.index("pause 2")
+    resumed = bench.consumer.calls.index("resume 2", paused)
+    assert "poll" in bench.consumer.calls[paused:resumed], "a member that does not poll loses its partitions"
+
+
+def test_a_revoke_waits_for_what_is_in_flight_and_commits_it_first() -> None:
+    bench = Bench()
+    bench.stages.at_once = False
+    bench.feed(1, 2)
+
+    def revoke() -> None:
+        (batch,) = bench.stages.submitted
+        bench.stages.done.append(Finished(batch, published=True))
+        bench.callback("on_revoke", BOTH)
+        assert bench.consumer.committed_offsets == {(TOPIC, 0): 3}
+
+    bench.run(4, then=revoke)
+    assert bench.consumer.calls.index("commit") < bench.consumer.calls.index("unassign 2")
+
+
+def test_a_revoke_gives_up_after_the_drain_time_out_and_commits_nothing_of_it_later() -> None:
+    bench = Bench(drain_timeout_s=0.05)
+    bench.stages.at_once = False
+    bench.feed(1, 2)
+
+    def revoke() -> None:
+        bench.callback("on_revoke", BOTH)
+        bench.stages.done.extend(Finished(b, published=True) for b in bench.stages.submitted)
+
+    bench.run(4, then=revoke)
+    assert bench.stages.submitted
+    assert bench.consumer.stored == {}
+
+
+def test_partitions_that_were_lost_are_dropped_and_nothing_is_stored() -> None:
+    bench = Bench()
+    bench.stages.at_once = False
+    bench.stages.has_room = False
+    bench.feed(1, 2)
+
+    def lose() -> None:
+        bench.callback("on_lost", BOTH)
+        bench.stages.has_room = True
+
+    bench.consumer.to_read += [lambda: None, lose]
+    bench.run(8)
+    assert not bench.consumer.to_read, "it was not lost"
+    assert bench.submitted() == []
+    assert bench.consumer.stored == {}
+
+
+def test_records_of_a_partition_that_left_inside_the_poll_are_not_read() -> None:
+    bench = Bench()
+    bench.consumer.to_read.append(lambda: bench.callback("on_revoke", BOTH[:1]))
+    bench.feed(1, 2, partition=0)
+    bench.feed(5, partition=1)
+    bench.run(6)
+    assert bench.submitted() == [5]
+
+
+def test_after_a_roll_back_it_reads_again_from_the_committed_offsets() -> None:
+    bench = Bench()
+    bench.stages.at_once = False
+    bench.consumer.committed_offsets = {(TOPIC, 0): 1}
+    bench.feed(1, 2)
+
+    def roll_back() -> None:
+        bench.stages.rewinds = 1
+        bench.stages.done.extend(Finished(b, published=False) for b in bench.stages.submitted)
+
+    bench.consumer.to_read.append(roll_back)
+    bench.run(6)
+    assert bench.consumer.seeks == [(0, 1)]
+    assert bench.consumer.stored == {}
+
+
+def test_a_record_that_cannot_be_read_is_passed_over_with_a_seek() -> None:
+    bench = Bench()
+    bench.consumer.to_read += [FakeMessage(7, KafkaError._BAD_MSG)] * REPEATS
+    bench.run(6)
+    assert bench.consumer.seeks == [(0, 8)]
+    assert [record.fault for batch in bench.stages.submitted for record in batch.records] == ["_BAD_MSG"]
+
+
+def test_an_offset_out_of_range_ends_the_worker() -> None:
+    bench = Bench()
+    bench.consumer.to_read.append(FakeMessage(7, KafkaError._AUTO_OFFSET_RESET))
+    with pytest.raises(DataError) as caught:
+        bench.run()
+    assert caught.value.exit_code is ExitCode.DATA
+    assert bench.consumer.closed
+
+
+def test_a_drain_that_does_not_end_says_so_and_commits_nothing() -> None:
+    bench = Bench(drain_timeout_s=0.05)
+    bench.stages.at_once = False
+    bench.feed(1, 2)
+    with pytest.raises(DrainTimeoutError, match="2 records were still in flight"):
+        bench.run()
+    assert bench.consumer.committed_offsets == {}
+    assert bench.consumer.closed
+
+
+def test_a_drain_tries_again_to_commit_when_a_rebalance_refused_it() -> None:
+    bench = Bench()
+    bench.feed(1, 2)
+    bench.run(5, then=lambda: bench.consumer.refusals.append(failed(KafkaError.ILLEGAL_GENERATION)))
+    assert bench.consumer.calls[-3:] == ["commit", "poll", "commit"]
+    assert bench.consumer.committed_offsets == {(TOPIC, 0): 3}
+
+
+def test_a_stage_that_failed_ends_the_worker_with_its_error() -> None:
+    bench = Bench()
+
+    def fail() -> None:
+        bench.stages.failure = ValueError("the device")
+
+    bench.consumer.to_read.append(fail)
+    with pytest.raises(ValueError, match="the device"):
+        bench.run()
+    assert bench.consumer.closed
+
+
+def test_stages_that_finish_nothing_for_too_long_are_stuck() -> None:
+    bench = Bench(stuck_after_s=0.05)
+    bench.stages.at_once = False
+    bench.feed(1, 2)
+    with pytest.raises(StuckError):
+        bench.run(100_000)
+
+
+def test_an_exception_of_the_client_ends_with_an_exit_code() -> None:
+    bench = Bench()
+
+    def refuse() -> None:
+        raise KafkaException(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
+
+    bench.consumer.to_read.append(refuse)
+    with pytest.raises(Exception, match="reading from Kafka") as caught:
+        bench.run()
+    assert getattr(caught.value, "exit_code", None) is ExitCode.AUTHENTICATION

@@ -1,0 +1,124 @@
+"""Offsets: only what is safe and ours is stored, refusals cost a replay and no more, and starts are never guessed."""
+
+from typing import cast
+
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, TopicPartition
+
+from tests.stream.fakes import TOPIC, FakeConsumer, failed, micro_batch
+from worker.errors import AuthenticationError, DataError, DependencyError
+from worker.stream import offsets as module
+from worker.stream.assignment import Assignment
+from worker.stream.offsets import COMMIT_INTERVAL_S, Offsets
+
+FIRST, SECOND = (TOPIC, 0), (TOPIC, 1)
+
+
+@pytest.fixture
+def consumer() -> FakeConsumer:
+    return FakeConsumer()
+
+
+@pytest.fixture
+def assignment() -> Assignment:
+    made = Assignment()
+    made.add([FIRST, SECOND])
+    return made
+
+
+def offsets(consumer: FakeConsumer, assignment: Assignment, start_from: str = "earliest") -> Offsets:
+    return Offsets(cast("Consumer", consumer), assignment, start_from=start_from)
+
+
+def test_the_offset_stored_is_that_of_the_next_record(consumer: FakeConsumer, assignment: Assignment) -> None:
+    batch = micro_batch({FIRST: 1, SECOND: 1}, (0, 4), (0, 5), (1, 9))
+    offsets(consumer, assignment).store(batch)
+    assert consumer.stored == {FIRST: 6, SECOND: 10}
+
+
+def test_nothing_is_stored_for_a_partition_that_went_away_and_came_back(
+    consumer: FakeConsumer, assignment: Assignment
+) -> None:
+    batch = micro_batch({FIRST: 1, SECOND: 1}, (0, 4), (1, 9))
+    assignment.remove([SECOND])
+    assignment.add([SECOND])
+    offsets(consumer, assignment).store(batch)
+    assert consumer.stored == {FIRST: 5}
+
+
+def test_a_store_that_is_refused_is_no_error(consumer: FakeConsumer, assignment: Assignment) -> None:
+    consumer.refusals.append(failed(KafkaError._STATE))
+    offsets(consumer, assignment).store(micro_batch({FIRST: 1}, (0, 4)))
+    assert consumer.stored == {}
+
+
+def test_commits_are_sent_once_per_interval(
+    consumer: FakeConsumer, assignment: Assignment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 100.0)
+    made = offsets(consumer, assignment)
+    for after in (0.5, 0.9, 1.0, 1.5, 2.0):
+        made.commit_if_due(100.0 + after * COMMIT_INTERVAL_S)
+    assert consumer.calls == ["commit later"] * 2
+
+
+def test_a_commit_says_whether_it_was_taken(consumer: FakeConsumer, assignment: Assignment) -> None:
+    made = offsets(consumer, assignment)
+    consumer.refusals += [failed(KafkaError.ILLEGAL_GENERATION), failed(KafkaError._NO_OFFSET)]
+    assert made.commit_now() is False
+    assert made.commit_now() is True  # there is nothing to commit, which is as good
+    assert made.commit_now() is True
+
+
+@pytest.mark.parametrize(("start_from", "expected"), [("earliest", OFFSET_BEGINNING), ("latest", OFFSET_END)])
+def test_a_partition_starts_at_its_committed_offset_or_where_the_setting_says(
+    consumer: FakeConsumer, assignment: Assignment, start_from: str, expected: int
+) -> None:
+    consumer.committed_offsets = {FIRST: 7}
+    found = offsets(consumer, assignment, start_from).starting_points(
+        [TopicPartition(*FIRST), TopicPartition(*SECOND)]
+    )
+    assert [one.offset for one in found] == [7, expected]
+
+
+def test_a_partition_without_an_offset_can_be_an_error(
+    consumer: FakeConsumer, assignment: Assignment
+) -> None:
+    with pytest.raises(DataError, match="has no committed offset"):
+        offsets(consumer, assignment, "error").starting_points([TopicPartition(*FIRST)])
+
+
+def test_a_look_up_is_repeated_until_the_coordinator_answers(
+    consumer: FakeConsumer, assignment: Assignment
+) -> None:
+    consumer.committed_offsets = {FIRST: 7}
+    consumer.refusals += [failed(KafkaError._TIMED_OUT), failed(KafkaError.UNSTABLE_OFFSET_COMMIT)]
+    (found,) = offsets(consumer, assignment).starting_points([TopicPartition(*FIRST)])
+    assert found.offset == 7
+
+
+def test_a_look_up_without_an_answer_ends_with_a_hint(
+    consumer: FakeConsumer, assignment: Assignment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOKUP_TIMEOUT_S", 0.15)
+    consumer.refusals += [failed(KafkaError._TIMED_OUT)] * 20
+    with pytest.raises(DependencyError, match="no answer about committed offsets"):
+        offsets(consumer, assignment).starting_points([TopicPartition(*FIRST)])
+
+
+def test_a_look_up_that_is_forbidden_is_not_repeated(consumer: FakeConsumer, assignment: Assignment) -> None:
+    consumer.refusals.append(failed(KafkaError.GROUP_AUTHORIZATION_FAILED))
+    with pytest.raises(AuthenticationError):
+        offsets(consumer, assignment).starting_points([TopicPartition(*FIRST)])
+
+
+def test_a_rewind_goes_to_the_committed_offsets_or_to_where_reading_began(
+    consumer: FakeConsumer, assignment: Assignment
+) -> None:
+    third = (TOPIC, 2)
+    assignment.add([third])  # nothing was read of it: there is nothing to rewind
+    assignment.saw(FIRST, 3)
+    assignment.saw(SECOND, 20)
+    consumer.committed_offsets = {FIRST: 7}
+    offsets(consumer, assignment).rewind()
+    assert consumer.seeks == [(0, 7), (1, 20)]
