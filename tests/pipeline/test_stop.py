@@ -1,0 +1,61 @@
+"""The first signal asks for a drain, the second ends the process, and a drain that never ends is ended."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from worker.errors import ExitCode
+
+PROGRAM = """
+import time
+from worker.pipeline import stop as module
+module.MARGIN_S = {margin}
+stop = module.StopSignal({drain})
+stop.install()
+print("ready", flush=True)
+while {loop}:
+    time.sleep(0.01)
+"""
+
+
+def program(loop: str, *, drain: float = 30.0, margin: float = 10.0) -> subprocess.Popen[bytes]:
+    source = textwrap.dedent(PROGRAM.format(loop=loop, drain=drain, margin=margin))
+    process = subprocess.Popen(
+        [sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    return process
+
+
+def ended(process: subprocess.Popen[bytes]) -> int:
+    try:
+        return process.wait(20)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_asks_and_the_loop_ends_by_itself(number: signal.Signals) -> None:
+    process = program("not stop()")
+    process.send_signal(number)
+    assert ended(process) == 0
+
+
+def test_the_second_signal_ends_it_at_once() -> None:
+    process = program("True")
+    process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.3)
+    process.send_signal(signal.SIGINT)
+    assert ended(process) == ExitCode.KILLED
+
+
+def test_a_drain_that_does_not_end_is_ended() -> None:
+    process = program("True", drain=0.1, margin=0.1)
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == ExitCode.DRAIN
