@@ -76,7 +76,7 @@ FUNCTIONS: tuple[LabellingFunction, ...] = (
         "used_en",
         "negative",
         r"used|second[- ]hand|pre[- ]?(?:owned|loved)|refurbished|reconditioned|renewed|open(?:ed)?[- ](?:box|sample)|unwanted",
-        r"ex[- ](?:display|demo|rental|library)|display (?:unit|item|piece|model)|floor (?:model|sample)|(?:customer )?return(?:s|ed)",
+        r"ex[- ](?:display|demo|rental|library)|display (?:unit|item|piece|model)|floor (?:model|sample)|customer returns?|returned",
         r"signs of (?:use|wear)|worn (?:once|twice|by)|swatched|one (?:previous )?owner|salvaged?|sample shoes?|ml[ -]*tester|tester (?:perfume|without|unit)",
     ),
     _english(

@@ -32,7 +32,7 @@ HARMLESS = re.compile(
             rf"\bfor {_FLAW_EN} {_MENDED_EN}\b",
             r"\bused (?:by|for|in|to|with|as|oil|look|car)\b",
             r"\bfor parts? (?:and|&) (?:accessories|tools)|\bclearance (?:lights?|lamps?|markers?|gauge|sale management)\b",
-            r"\brefurbish(?:ing|ment)\b|\bas is shown\b",
+            r"\bdamage-free\b|\brefurbish(?:ing|ment)\b|\bas is shown\b",
             r"\b(?:discount|deal) (?:calculator|tracker|codes? book)\b",
             # designs
             r"\b(?:irregular|broken|distressed|cracked|stained)[- ](?:hem\w*|plaid|in|in style|stripes?|glass|effect|look|check|leather look)\b",
@@ -43,9 +43,9 @@ HARMLESS = re.compile(
             r"\bultimate (?:frisbee|ears|guide|spider)|\bamazing (?:spider|grace)|\bbest (?:friends?|before|man|western)\b",
             r"\bperfect (?:diary|circle|binding|bound)|\bperfect-circle\b|\bpremium (?:unleaded|fuel|bond)|\bpopular (?:science|mechanics)",
             r"\bsony\b.*\bpremium\b|\bno\.? ?1 (?:pencils?|size|washers?|alkaline)\b|\bdamaged goods\b",
-            "完美日记|第一(?:次|本|册|課|课|步|代|阶段)|的?唯一(?: |，)|超级飞侠|我的唯一|第一季|神仙水|福音[战戰]士|不停[产產]",
+            "完美日记|第一(?:次|本|册|課|课|步|代|阶段)|的?唯一(?: |，)|超级飞侠|我的唯一|第一季|神仙水|福音[战戰]士|不停[产產]|不[易会會]?掉[色漆]",
             # conditions that are denied
-            rf"(?:绝非|並非|并非|不是|非|无|無|没有|沒有|拒绝|零)\s*(?:{_CONDITION_ZH}|{_FLAW_ZH})",
+            rf"(?:未|绝非|並非|并非|不是|非|无|無|没有|沒有|拒绝|零)\s*(?:{_CONDITION_ZH}|{_FLAW_ZH})",
             "(?:支持|可|接受|七天|7天)[^，,。]{0,6}(?:退换?货|退換?貨)",
             rf"\b(?:not?|without|never|free (?:of|from)|zero) (?:\w+ )?(?:{_FLAW_EN}|used|refurbished|renewed|second[- ]hand|faults?|imperfections?|marks?)\b",
         )
