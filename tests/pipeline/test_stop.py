@@ -1,5 +1,6 @@
 """The first signal asks for a drain, the second ends the process, and a drain that never ends is ended."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -21,11 +22,11 @@ while {loop}:
 """
 
 
-def program(loop: str, *, drain: float = 30.0, margin: float = 10.0) -> subprocess.Popen[bytes]:
+def program(
+    loop: str, *, drain: float = 30.0, margin: float = 10.0, log: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
     source = textwrap.dedent(PROGRAM.format(loop=loop, drain=drain, margin=margin))
-    process = subprocess.Popen(
-        [sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=log)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
     return process
@@ -57,5 +58,14 @@ def test_the_second_signal_ends_it_at_once() -> None:
 
 def test_a_drain_that_does_not_end_is_ended() -> None:
     process = program("True", drain=0.1, margin=0.1)
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == ExitCode.DRAIN
+
+
+def test_it_ends_also_when_nobody_reads_its_log_any_more() -> None:
+    reader, log = os.pipe()
+    process = program("True", drain=0.1, margin=0.1, log=log)
+    os.close(reader)
+    os.close(log)
     process.send_signal(signal.SIGTERM)
     assert ended(process) == ExitCode.DRAIN

@@ -1,5 +1,6 @@
 """Signals to a running worker: the first asks it to drain, the second cuts it short."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -47,6 +48,7 @@ class StopSignal:
 
 def end_at_once(code: ExitCode, why: str) -> None:
     """End the process without cleaning up: nothing uncommitted is lost, it is read again."""
-    sys.stderr.write(f"tagline: ended at once: {why}\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError, ValueError):  # whoever read our log may be gone; the end must come all the same
+        sys.stderr.write(f"tagline: ended at once: {why}\n")
+        sys.stderr.flush()
     os._exit(code)
