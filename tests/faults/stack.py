@@ -79,16 +79,27 @@ class Stack:
     def begin_group(self, group: str, offsets: Offsets) -> None:
         """Commit where a group that does not exist yet will begin, so that nothing depends on who joins when."""
         partitions = [TopicPartition(*at, offset) for at, offset in offsets.items()]
-        request = [ConsumerGroupTopicPartitions(group, partitions)]
-        for future in self.admin.alter_consumer_group_offsets(request).values():
-            future.result()
+        deadline = time.monotonic() + 30
+        while (
+            self.committed(group) != offsets
+        ):  # a new broker's first answer may be an error for each partition
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the group {group} could not be begun")
+            request = [ConsumerGroupTopicPartitions(group, partitions)]
+            for future in self.admin.alter_consumer_group_offsets(request).values():
+                future.exception()
+            time.sleep(0.2)
 
     def committed(self, group: str) -> Offsets:
         """The group's committed offsets, without waiting for open transactions."""
         (future,) = self.admin.list_consumer_group_offsets(
             [ConsumerGroupTopicPartitions(group)], request_timeout=15
         ).values()
-        return {(at.topic, at.partition): at.offset for at in future.result().topic_partitions}
+        try:
+            found = future.result().topic_partitions
+        except KafkaException:
+            return {}  # the coordinator is not up yet
+        return {(at.topic, at.partition): at.offset for at in found if at.offset >= 0}
 
     def lag(self, group: str, ends: Mapping[tuple[str, int], int]) -> int:
         """Records below ``ends`` that the group has not committed."""
