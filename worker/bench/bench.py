@@ -45,6 +45,8 @@ class Bench:
     progress: Progress
     deadline: float
     """On the monotonic clock: no repetition begins after it, except the first of each measurement."""
+    window_records: int
+    """Records of a full micro-batch of the worker."""
     precision: str = "auto"
     _numbers: int = field(default=0)
 

@@ -1,14 +1,15 @@
 """(d) a worker that knows every text over a raw copy loop, and (f) whether its memory grows with the events it has seen."""
 
 from itertools import islice
-from statistics import median
 
 from worker.bench.bench import Bench, Result
-from worker.bench.numbers import Pair, median_ratio, steady_rate
+from worker.bench.numbers import Pair, median_ratio, middle, ratio_detail, steady_rate
 from worker.bench.plan import MEASURES
 from worker.bench.processes import WorkerProcess
 
 COPYING = "worker.bench.copying"
+COARSE_BATCH = 1_000
+"""Records between the commits of a second copy loop, which replays more after a crash and waits less."""
 FEED_AT_ONCE = 20_000
 """Records fed in one go while memory is watched: enough that the worker is never without."""
 
@@ -28,7 +29,8 @@ def cached_throughput(bench: Bench) -> Result:
     for event in bench.events(bench.texts, count):
         traffic.send(event, topic=source)
     traffic.settle()
-    pairs = []
+    window = bench.window_records
+    pairs: dict[int, list[Pair]] = {window: [], COARSE_BATCH: []}
     group = traffic.new_group()
     with bench.worker(group) as worker:
         bench.progress(f"{MEASURES['d'].title}: first pass over {len(bench.texts):,} texts")
@@ -39,21 +41,30 @@ def cached_throughput(bench: Bench) -> Result:
                 traffic.feed(bench.events(bench.texts, count))
             traffic.await_lag(group, 0, worker.check)
             rate = steady_rate([output.made_s for output in traffic.outputs(since, count)])
-            copied = bench.measure(
-                [COPYING],
-                {"topics": [source], "target": target, "count": count, "group": traffic.new_group(start)},
-            )
-            pairs.append(Pair(rate, copied["records"] / copied["seconds"]))
+            for batch, ratios in pairs.items():
+                copied = bench.measure(
+                    [COPYING],
+                    {
+                        "topics": [source],
+                        "target": target,
+                        "count": count,
+                        "batch": batch,
+                        "group": traffic.new_group(start),
+                    },
+                )
+                ratios.append(Pair(rate, copied["records"] / copied["seconds"]))
+    coarse = f"{median_ratio(pairs[COARSE_BATCH]):.3f} of one that commits every {COARSE_BATCH:,}"
     return Result(
         "d",
-        median_ratio(pairs),
-        f"{median(p.measured for p in pairs):,.0f} / {median(p.reference for p in pairs):,.0f} records/s",
+        median_ratio(pairs[window]),
+        f"{middle(pairs[window])} records/s; {coarse}",
         {
-            "ratio": median_ratio(pairs),
-            "repetitions": [
-                {"measured_per_s": p.measured, "reference_per_s": p.reference, "ratio": p.ratio}
-                for p in pairs
-            ],
+            **ratio_detail(pairs[window]),
+            "reference": f"the copy loop, a commit every {window} records: the worker's micro-batch",
+            "over_coarse_copy_loop": {
+                **ratio_detail(pairs[COARSE_BATCH]),
+                "reference": f"the copy loop, a commit every {COARSE_BATCH} records",
+            },
             "events": count,
             "texts": len(bench.texts),
         },

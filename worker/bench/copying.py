@@ -3,9 +3,9 @@
     python -m worker.bench.copying < specification.json > result.json
 
 It is what a consumer in Python costs when it does nothing with a record. Per message: one ``poll``, one ``produce`` of the
-same key and value (no headers) with a delivery callback, one ``poll(0)`` of the producer. Per 1,000 messages: ``flush``, a
-look at the failures that the callbacks counted, and a synchronous ``commit``. Client settings are the worker's own:
-idempotent, acks=all, lz4, the same linger, and the same fetching.
+same key and value (no headers) with a delivery callback, one ``poll(0)`` of the producer. Per batch of messages: ``flush``, a
+look at the failures that the callbacks counted, and a synchronous ``commit``, so that it promises what the worker
+promises. Client settings are the worker's own: idempotent, acks=all, lz4, the same linger, and the same fetching.
 """
 
 import sys
@@ -18,18 +18,17 @@ from worker.bench.child import answer
 from worker.settings import load
 from worker.stream.config import consumer_config, open_consumer, open_producer, producer_config
 
-BATCH = 1_000
 PATIENCE_S = 60.0
 
 
 def copy(specification: dict[str, Any]) -> dict[str, object]:
-    """Copy `count` records of `topics` to `target`; the time from the first that arrives to the last commit."""
+    """Copy `count` records of `topics` to `target`, committing every `batch` of them; the time from the first that arrives to the last commit."""
     settings = load({"kafka.group_id": specification["group"]})
     consumer, producer = (
         open_consumer(consumer_config(settings)),
         open_producer(producer_config(settings, None)),
     )
-    target, count = specification["target"], specification["count"]
+    target, count, batch = specification["target"], specification["count"], specification["batch"]
     failures = 0
 
     def delivered(error: KafkaError | None, _message: Message) -> None:
@@ -50,7 +49,7 @@ def copy(specification: dict[str, Any]) -> dict[str, object]:
         producer.produce(target, message.value(), message.key(), on_delivery=delivered)
         producer.poll(0)
         copied += 1
-        if copied % BATCH == 0 or copied == count:
+        if copied % batch == 0 or copied == count:
             heard = time.monotonic()
             producer.flush()
             if failures:

@@ -51,3 +51,19 @@ def steady_rate(times_s: Sequence[float]) -> float:
     if seconds <= 0:
         raise UsageError("all outputs were made at once, so there is no rate", hint=_REMEDY)
     return (len(ordered) - 1 - start) / seconds
+
+
+def ratio_detail(pairs: Sequence[Pair]) -> dict[str, object]:
+    """A ratio and its repetitions, for the JSON."""
+    return {
+        "ratio": median_ratio(pairs),
+        "repetitions": [
+            {"measured_per_s": pair.measured, "reference_per_s": pair.reference, "ratio": pair.ratio}
+            for pair in pairs
+        ],
+    }
+
+
+def middle(pairs: Sequence[Pair]) -> str:
+    """The medians of both sides, for a person."""
+    return f"{median(p.measured for p in pairs):,.0f} / {median(p.reference for p in pairs):,.0f}"

@@ -47,7 +47,9 @@ def run(plan: Plan, *, seconds_cap: float | None, progress: Progress) -> Finding
         settings = load({"kafka.bootstrap_servers": addresses["KAFKA_BOOTSTRAP_SERVERS"]})
         with Traffic(settings) as traffic:
             deadline = began + (seconds_cap if seconds_cap is not None else float("inf"))
-            bench = Bench(plan, traffic, addresses, Path(folder), progress, deadline)
+            bench = Bench(
+                plan, traffic, addresses, Path(folder), progress, deadline, settings.window.max_records
+            )
             progress(f"loading the model and reading {plan.texts:,} texts with its tokenizer")
             model = bench.measure([FORWARDS, "identify"], {"texts": bench.pairs()})
             bench.precision = model["precision"]

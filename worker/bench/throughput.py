@@ -4,7 +4,7 @@ from statistics import median
 from typing import Any
 
 from worker.bench.bench import Bench, Result
-from worker.bench.numbers import Pair, median_ratio, steady_rate
+from worker.bench.numbers import Pair, median_ratio, middle, ratio_detail, steady_rate
 from worker.bench.plan import MEASURES
 
 FORWARDS = "worker.bench.forwards"
@@ -46,12 +46,12 @@ def _over_bare(workers: list[float], bare: list[dict[str, Any]]) -> Result:
     return Result(
         "a",
         median_ratio(pairs),
-        f"{_middle(pairs)} texts/s; {median_ratio(forward_only):.3f} of the forward without its tokenising",
+        f"{middle(pairs)} texts/s; {median_ratio(forward_only):.3f} of the forward without its tokenising",
         {
-            **_ratio(pairs),
+            **ratio_detail(pairs),
             "reference": "Engine.prepare, then Engine.classify, of all texts in one call each",
             "over_forward_alone": {
-                **_ratio(forward_only),
+                **ratio_detail(forward_only),
                 "reference": "Engine.classify of all texts in one call",
             },
         },
@@ -62,7 +62,7 @@ def _over_plain(workers: list[float], plain: list[dict[str, Any]]) -> Result:
     pairs = [
         Pair(rate, found["texts"] / found["seconds"]) for rate, found in zip(workers, plain, strict=True)
     ]
-    return Result("c", median_ratio(pairs), f"{_middle(pairs)} texts/s", _ratio(pairs))
+    return Result("c", median_ratio(pairs), f"{middle(pairs)} texts/s", ratio_detail(pairs))
 
 
 def packing(bench: Bench) -> Result:
@@ -77,20 +77,6 @@ def packing(bench: Bench) -> Result:
     return Result(
         "b",
         median_ratio(pairs),
-        f"{_middle(pairs)} texts/s; {share:.0%} of the padded tokens are padding",
-        {**_ratio(pairs), "padding_share": share},
+        f"{middle(pairs)} texts/s; {share:.0%} of the padded tokens are padding",
+        {**ratio_detail(pairs), "padding_share": share},
     )
-
-
-def _ratio(pairs: list[Pair]) -> dict[str, object]:
-    return {
-        "ratio": median_ratio(pairs),
-        "repetitions": [
-            {"measured_per_s": pair.measured, "reference_per_s": pair.reference, "ratio": pair.ratio}
-            for pair in pairs
-        ],
-    }
-
-
-def _middle(pairs: list[Pair]) -> str:
-    return f"{median(p.measured for p in pairs):,.0f} / {median(p.reference for p in pairs):,.0f}"
