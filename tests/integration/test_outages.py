@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from tests.conftest import wait_for_leaders
 from tests.fake_engine import answer
-from tests.integration.arena import Arena, WorkerProcess
+from tests.integration.arena import Arena, WorkerProcess, review
 from tests.integration.judge import committed_now, judge
 from tests.integration.redis_faults import PrivateValkey
-from worker.contracts.topics import ADS_SIGNALS, TOPICS
+from worker.contracts.topics import ADS_SIGNALS, REVIEWS_POSTED, TOPICS
 from worker.errors import ExitCode
 from worker.local.stack import CACHE_VARIABLE, KAFKA_VARIABLE, Stack
 from worker.stream.admin import create
@@ -115,6 +115,22 @@ def test_an_offset_that_is_no_longer_there_is_an_error_and_never_skipped(own_are
     assert "no longer in the topic" in worker.log()
     assert "reset-offsets" in worker.log()
     assert committed_now(own_arena)[topic, partition] == before[topic, partition]
+
+
+def test_a_partition_that_is_added_is_read_from_its_beginning(own_arena: Arena) -> None:
+    admin = AdminClient({"bootstrap.servers": own_arena.bootstrap})
+    count = len(admin.list_topics(timeout=10).topics[REVIEWS_POSTED].partitions)
+    worker = own_arena.worker(KAFKA_CLIENT_OPTIONS='{"topic.metadata.refresh.interval.ms": "500"}')
+    worker.wait_for_log("partitions assigned")
+    admin.create_partitions([NewPartitions(REVIEWS_POSTED, count + 1)])[REVIEWS_POSTED].result(20)
+    wait_for_leaders(admin, [REVIEWS_POSTED])
+    for number in range(50):
+        own_arena.feed_event(review(number, f"review {number}"), partition=count)
+    own_arena.settle_feed()
+    own_arena.wait_for_outcomes()
+    own_arena.wait_for_no_lag()
+    assert worker.stop() == ExitCode.OK
+    judge(own_arena)
 
 
 def test_a_missing_topic_is_named_with_the_command_that_makes_it(own_arena: Arena) -> None:
