@@ -48,7 +48,7 @@ class StopSignal:
 
 def end_at_once(code: ExitCode, why: str) -> None:
     """End the process without cleaning up: nothing uncommitted is lost, it is read again."""
-    with contextlib.suppress(OSError, ValueError):  # whoever read our log may be gone; the end must come all the same
+    with contextlib.suppress(OSError, ValueError):  # whoever read our log may be gone
         sys.stderr.write(f"tagline: ended at once: {why}\n")
         sys.stderr.flush()
     os._exit(code)
