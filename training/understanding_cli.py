@@ -147,3 +147,28 @@ def titles(
 
         scorer = open_scorer(model, max_tokens=max_tokens)
         typer.echo("\n" + render_model(scorer.name, score_model(scorer, labelled_titles())), nl=False)
+
+
+@app.command("refit-titles")
+def refit_titles(
+    files: Annotated[list[Path], typer.Argument(help="Files of titles; a `label` in them is not looked at.")],
+    model: Annotated[Path, typer.Option(help="The `model` folder of a run.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model with new title columns.")],
+    written: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the titles to copy with a phrase written in.")
+    ] = 0.5,
+    seed: Annotated[int, typer.Option(help="Decides which titles and phrases.")] = 0,
+    limit: Annotated[int, typer.Option(min=3, help="At most this many titles, half of them copies.")] = 8_000,
+    max_tokens: MaxTokens = 96,
+) -> None:
+    """Learn a model's title columns anew from the labelling functions; its answers to reviews stay to the bit."""
+    from training.data import read_rows
+    from training.titles.refit import labelled_by_functions
+    from training.titles.refit import refit_titles as run
+
+    rows = [row for path in files for row in read_rows(path, kind="title") if row.kind == "title"]
+    chosen = labelled_by_functions(rows, share=written, limit=limit, seed=seed)
+    reached = run(model, chosen, out, max_tokens=max_tokens)
+    typer.echo(
+        f"{len(chosen)} titles, {100 * reached:.1f} % of them answered as the functions do; model in {out}"
+    )
