@@ -1,6 +1,7 @@
 """Sends the sample feed to Kafka at a steady rate."""
 
 import signal
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -32,17 +33,21 @@ def send(
         else:
             failures.append(error.str())
 
+    # The handlers only set a flag: an exception raised inside a call of the client would leave it in a broken state.
+    stopping = threading.Event()
+    previous = {
+        number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     producer = open_producer(producer_config(settings, None))
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = reported = time.monotonic()
     try:
         for record in feed(seed, count):
             now = time.monotonic()
             due = began + sent / rate_per_s
-            while now < due:
+            while now < due and not stopping.is_set():
                 producer.poll(min(due - now, 0.1))
                 now = time.monotonic()
-            if failures:
+            if failures or stopping.is_set():
                 break
             producer.produce(
                 record.topic, record.value, record.key, headers=list(record.headers), on_delivery=delivered
@@ -52,10 +57,11 @@ def send(
             if now - reported >= _REPORT_EVERY_S:
                 reported = now
                 progress(f"{acknowledged} events sent")
-    except KeyboardInterrupt:
-        progress("stopping")
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if stopping.is_set():
+        progress("stopping")
     left = producer.flush(_FLUSH_TIMEOUT_S)
     if failures or left:
         raise DependencyError(
