@@ -254,6 +254,13 @@ class Settings(_Group):
         description="Names of the headers on dead letters: `dlq.*`, or those of Kafka Connect or Spring, for redrive tools "
         "built for them. `tagline dlq` reads all three; `tagline` says the most.",
     )
+    dead_letter_oversize: Literal["trim", "stop"] = Field(
+        "trim",
+        description="A record that is larger than `kafka.message_max_bytes` once it is decompressed: `trim` leaves its value "
+        "and headers out of the dead letter and says so in `dlq.trimmed` (they stay in the input topic until its retention "
+        "ends); `stop` ends the worker before anything is committed, so that somebody raises the limit. With `stop`, whoever "
+        "may write to an input topic can stop every worker with a record of a few kilobytes.",
+    )
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     redis: RedisSettings = Field(default_factory=RedisSettings)
     cache: CacheSettings = Field(default_factory=CacheSettings)

@@ -142,6 +142,20 @@ def test_a_bomb_that_the_client_cannot_decode_is_passed_over(arena: Arena, mode:
     assert (source, reason(letter), letter.value) == (bomb, "unreadable", None)
 
 
+def test_a_record_too_large_for_its_dead_letter_leaves_a_trimmed_one_and_its_neighbours_alone(
+    arena: Arena,
+) -> None:
+    huge = feed_squeezed(arena, b"[" + b"1," * 10_000_000 + b"1]", "gzip")
+    arena.feed_reviews(50)
+    worker = arena.worker()
+    arena.wait_for_outcomes()
+    arena.wait_for_no_lag()
+    assert worker.stop() == ExitCode.OK
+    ((source, letter),) = dead_letters(arena).items()
+    assert (source, reason(letter), letter.value) == (huge, "too_large", None)
+    assert letter.headers["dlq.trimmed"] == b"headers,value"
+
+
 @MODES
 def test_a_dead_letter_that_its_topic_refuses_stops_the_worker_and_drops_nothing(
     arena: Arena, mode: str
@@ -149,8 +163,8 @@ def test_a_dead_letter_that_its_topic_refuses_stops_the_worker_and_drops_nothing
     before = committed_now(arena)
     huge = feed_squeezed(arena, b"[" + b"1," * 10_000_000 + b"1]", "gzip")
     arena.feed_reviews(50)
-    worker = arena.worker(DELIVERY=mode)
-    assert worker.wait() == ExitCode.DEPENDENCY
+    worker = arena.worker(DELIVERY=mode, DEAD_LETTER_OVERSIZE="stop")
+    assert worker.wait() == ExitCode.DATA
     assert "larger than Kafka takes" in worker.log()
     assert "TAGLINE_KAFKA_MESSAGE_MAX_BYTES" in worker.log()
     assert committed_now(arena)[huge[:2]] == before[huge[:2]]

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tests.stream.fakes import FakeProducer, failed, micro_batch
 from worker.contracts.outbound import OutboundMessage
-from worker.errors import DependencyError
+from worker.errors import DataError, DependencyError
 from worker.stream import exactly_once
 from worker.stream.exactly_once import MOST_ROLL_BACKS, ExactlyOncePublisher, in_time
 
@@ -109,7 +109,7 @@ def test_a_message_that_is_too_large_ends_the_worker_instead_of_being_tried_agai
     else:
         factory.current.delivery_error = too_large.args[0]
         factory.current.errors["commit"] = [failed(KafkaError._FAIL)]
-    with pytest.raises(DependencyError, match="larger than Kafka takes"):
+    with pytest.raises(DataError, match="larger than Kafka takes"):
         publisher.publish(micro_batch({}, (0, 1)), MESSAGES, OFFSETS)
     assert publisher.finished(0) == []
 

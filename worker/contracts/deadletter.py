@@ -81,6 +81,12 @@ def dead_letter(
     return OutboundMessage(dead_letter_topic(at.topic), key, value, [*(headers or ()), *block])
 
 
+def message_bytes(letter: OutboundMessage) -> int:
+    """Bytes of a message as a producer counts them against its limit, rounded up for the framing of headers."""
+    headers = sum(len(name.encode()) + len(value or b"") + 10 for name, value in letter.headers)
+    return len(letter.key or b"") + len(letter.value or b"") + headers + 512
+
+
 def without_original(letter: OutboundMessage) -> OutboundMessage:
     """The same dead letter trimmed to its coordinates and key, for a topic that refuses its size.
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from worker.cache.tiers import Remembered
-from worker.contracts.deadletter import Failure, dead_letter
+from worker.contracts.deadletter import Failure, dead_letter, message_bytes, without_original
 from worker.contracts.deadletter_names import HeaderNames
 from worker.contracts.envelope import Inbound, Rejection, Skip
 from worker.contracts.outbound import Coordinates, ce_time
@@ -34,12 +34,14 @@ class Conclude:
         group: str,
         version: str,
         names: HeaderNames = "tagline",
+        trim_above_bytes: int | None = None,
         now: Callable[[], datetime] | None = None,
     ) -> None:
         self._writer = writer
         self._group = group
         self._version = version
         self._names = names
+        self._trim_above_bytes = trim_above_bytes
         self._now = now or (lambda: datetime.now(UTC))
         self._predictions: Counter[tuple[str, str]] = Counter()
         self._score = {kind: metrics.SCORE.labels(kind) for kind in ("title", "review")}
@@ -91,6 +93,8 @@ class Conclude:
             worker_version=self._version,
             names=self._names,
         )
+        if self._trim_above_bytes is not None and message_bytes(letter) > self._trim_above_bytes:
+            letter = without_original(letter)
         return Outcome("rejected", [letter])
 
 

@@ -88,6 +88,9 @@ def _run(
             group=settings.kafka.group_id,
             version=__version__,
             names=settings.dead_letter_names,
+            trim_above_bytes=settings.kafka.message_max_bytes
+            if settings.dead_letter_oversize == "trim"
+            else None,
         ),
         publisher=publisher,
         assignment=assignment,

@@ -11,7 +11,7 @@ from typing import Protocol
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from worker.contracts.outbound import OutboundMessage
-from worker.errors import DependencyError
+from worker.errors import DataError
 from worker.stream.errors import kafka_error
 from worker.stream.microbatch import MicroBatch
 from worker.stream.record import Partition
@@ -62,7 +62,7 @@ def produce(producer: Producer, message: OutboundMessage, on_delivery: DeliveryR
     """Hand one message to the producer; blocks while its queue is full, serving delivery reports meanwhile.
 
     Raises:
-        DependencyError: the message is too large ever to be taken.
+        DataError: the message is too large ever to be taken.
         KafkaException: anything else; whether it can be mended is for the publisher to say.
     """
     while True:
@@ -95,7 +95,7 @@ def let_go(producer: Producer, timeout_s: float) -> None:
 def refused(error: KafkaError, topic: str) -> Exception:
     """The error for a message that the producer or a broker would not take."""
     if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-        return DependencyError(
+        return DataError(
             f"a message for {topic} is larger than Kafka takes: {error.str()}",
             hint=f"Raise max.message.bytes of {topic} (and TAGLINE_KAFKA_MESSAGE_MAX_BYTES) above the inputs' largest "
             "record plus 64 kB, then start again: nothing was committed, so nothing is lost.",
