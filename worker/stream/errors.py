@@ -72,7 +72,7 @@ def kafka_error(error: KafkaError | KafkaException, doing: str) -> TaglineError:
         )
     if code in _FORBIDDEN:
         return AuthenticationError(
-            message, hint="The principal lacks an ACL for this; see the list of ACLs in deploy/."
+            message, hint="The principal lacks an ACL for this; see deploy/acls.md."
         )
     if code in _NO_TOPIC:
         return DataError(
