@@ -125,6 +125,7 @@ def _fetch_all(missing: list[Jar], folder: Path, progress: Callable[[str], None]
     progress(f"fetching Apache Kafka {KAFKA_VERSION}: {len(missing)} jars, once")
     pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="jars")
     try:
+        _trust_the_system()
         waiting = [pool.submit(_fetch_one, jar, folder, resolver) for jar in missing]
         for done, future in enumerate(as_completed(waiting), start=1):
             future.result()
@@ -132,6 +133,15 @@ def _fetch_all(missing: list[Jar], folder: Path, progress: Callable[[str], None]
                 progress(f"fetched {done} of {len(missing)} jars")
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _trust_the_system() -> None:
+    """Check certificates against the system's store, as pip does: behind a company's proxy only that knows its authority."""
+    try:
+        import truststore
+    except ImportError:
+        return  # then the bundle of the HTTP library decides
+    truststore.inject_into_ssl()
 
 
 def _fetch_one(jar: Jar, folder: Path, resolver: Resolver) -> None:
