@@ -46,9 +46,10 @@ def redis_url(_addresses: StackAddresses, monkeypatch: pytest.MonkeyPatch) -> st
 
 
 @pytest.fixture
-def admin(bootstrap: str) -> AdminClient:
-    """An admin client of the stack's Kafka."""
-    return AdminClient({"bootstrap.servers": bootstrap})
+def admin(bootstrap: str) -> Iterator[AdminClient]:
+    """An admin client of the stack's Kafka, closed here: a garbage collector in another client's thread would abort."""
+    with AdminClient({"bootstrap.servers": bootstrap}) as client:
+        yield client
 
 
 @pytest.fixture

@@ -127,6 +127,7 @@ class Chaos:
             settled = self._stack.await_no_open_transaction(OUTPUTS, 60)
             ends = self._stack.ends(OUTPUTS)
             seen_alongside = alongside.stop(ends)
+            self._feeder.close()
         if not settled:
             self._verdict.violations.append("an open transaction hides records from read_committed readers")
         self._judge(starts, ends, seen_alongside)

@@ -42,6 +42,10 @@ class Feeder:
         if self._producer.flush(60) or self._failed:
             raise RuntimeError(f"the feed was not acknowledged: {self._failed[:3]}")
 
+    def close(self) -> None:
+        """Release the connection."""
+        self._producer.close()
+
     def ends(self) -> Offsets:
         """The offset after the last event fed to each partition."""
         ends: Offsets = {}

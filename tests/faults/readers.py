@@ -43,7 +43,7 @@ class Alongside:
         self._seen: list[Seen] = []
         self._next = dict(starts)
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._read, name="alongside")
+        self._thread = threading.Thread(target=self._read, name="alongside", daemon=True)
 
     def start(self) -> None:
         """Begin to read."""

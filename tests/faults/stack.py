@@ -46,6 +46,9 @@ class Stack:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Here and now: left to the garbage collector, it may be destroyed inside another client's thread, which aborts
+        # the process (a known fault of confluent-kafka).
+        self.admin.__exit__(None, None, None)
         if self._own:
             self.run("local", "down")
 

@@ -121,6 +121,7 @@ def bench(bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     bench = Bench(bootstrap, group)
     yield bench
     bench.reader.close()
+    bench.admin.__exit__(None, None, None)
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:

@@ -55,7 +55,8 @@ def test_without_from_beginning_it_shows_only_what_comes_from_now_on(
 
 def test_it_leaves_no_consumer_group_behind(key: str, bootstrap: str) -> None:
     main(["tap", "--seconds", "0.5"])
-    groups = AdminClient({"bootstrap.servers": bootstrap}).list_consumer_groups().result().valid
+    with AdminClient({"bootstrap.servers": bootstrap}) as admin:
+        groups = admin.list_consumer_groups().result().valid
     assert "tagline-tap" not in {group.group_id for group in groups}
 
 

@@ -47,16 +47,16 @@ def create(
     from worker.stream import admin as topics
     from worker.stream.config import admin_config, open_admin
 
-    client = open_admin(admin_config(load()))
     declared = topics.with_partitions(TOPICS, partitions)
-    created = topics.create(client, declared, replication=replication)
-    names = [one.name for one in declared]
-    existed = [one for one in declared if one.name in created.existed]
-    differing = topics.differences(existed, topics.look(client, names), partitions=partitions)
     altered: list[topics.Difference] = []
-    if alter:
-        left = topics.alter(client, differing)
-        altered, differing = [one for one in differing if one not in left], left
+    with open_admin(admin_config(load())) as client:
+        created = topics.create(client, declared, replication=replication)
+        existed = [one for one in declared if one.name in created.existed]
+        found = topics.look(client, [one.name for one in declared])
+        differing = topics.differences(existed, found, partitions=partitions)
+        if alter:
+            left = topics.alter(client, differing)
+            altered, differing = [one for one in differing if one not in left], left
     if as_json:
         report = {**created._asdict(), "altered": _plain(altered), "differences": _plain(differing)}
         typer.echo(json.dumps(report))
@@ -89,7 +89,8 @@ def check(
     from worker.stream import admin as topics
     from worker.stream.config import admin_config, open_admin
 
-    found = topics.look(open_admin(admin_config(load())), [one.name for one in TOPICS])
+    with open_admin(admin_config(load())) as client:
+        found = topics.look(client, [one.name for one in TOPICS])
     differing = topics.differences(TOPICS, found, partitions=partitions)
     if as_json:
         listed = [

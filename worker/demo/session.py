@@ -136,7 +136,8 @@ def running(
 ) -> Iterator[tuple[Tally, WorkerProcess, Feeder]]:
     """Topics, a ready worker, a watcher and a feed; all of it is stopped at the end, the worker by draining."""
     settings = Settings.model_validate({"kafka": {"bootstrap_servers": addresses.bootstrap_servers}})
-    create(open_admin(admin_config(settings)), TOPICS)
+    with open_admin(admin_config(settings)) as admin:
+        create(admin, TOPICS)
     tally = Tally()
     watcher = Watcher(addresses.bootstrap_servers, tally)
     feeder = Feeder(addresses.bootstrap_servers, rate_per_s, tally, watcher)

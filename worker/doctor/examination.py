@@ -21,8 +21,8 @@ class Examination:
     def cluster(self) -> kafka.ClusterFacts | TaglineError:
         """The cluster's facts, or why there are none. Blocks for some seconds the first time."""
         try:
-            admin = open_admin(admin_config(self.settings))
-            return kafka.gather(admin, self.settings.kafka.group_id, INPUT_TOPICS)
+            with open_admin(admin_config(self.settings)) as admin:
+                return kafka.gather(admin, self.settings.kafka.group_id, INPUT_TOPICS)
         except TaglineError as error:
             return error
 

@@ -27,7 +27,8 @@ def judge(found: Mapping[str, TopicFacts], brokers: int, message_max_bytes: int)
 
 def check(settings: Settings, brokers: int) -> list[Finding]:
     """Ask and judge. Blocks for some seconds. Raises ``TaglineError`` when the cluster does not answer or refuses."""
-    found = look(open_admin(admin_config(settings)), [declared.name for declared in TOPICS])
+    with open_admin(admin_config(settings)) as admin:
+        found = look(admin, [declared.name for declared in TOPICS])
     return judge(found, brokers, settings.kafka.message_max_bytes)
 
 

@@ -257,7 +257,11 @@ def open_producer(config: Config, *, logger: Logger | None = None) -> Producer:
 
 
 def open_admin(config: Config) -> AdminClient:
-    """An admin client, or `UsageError` when a property is unknown or refused. Does not wait for a broker."""
+    """An admin client, or `UsageError` when a property is unknown or refused. Does not wait for a broker.
+
+    Use it as a context manager. Left to the garbage collector it may be destroyed inside another admin client's own
+    thread, and confluent-kafka then aborts the process.
+    """
     try:
         return AdminClient(config)
     except KafkaException as error:
