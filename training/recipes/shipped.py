@@ -44,7 +44,9 @@ ORIGIN = (
 )
 
 TEACHER = TrainConfig(epochs=0.93, lr=1e-4, seed=1, average_decay=0.995, evaluate_every_steps=400)
-STUDENT = TrainConfig(epochs=3.0, lr=1.5e-4, seed=2, average_decay=0.995, evaluate_every_steps=800)
+STUDENT = TrainConfig(
+    epochs=0.36, lr=1.5e-4, seed=2, average_decay=0.995, tokens_per_batch=1024, evaluate_every_steps=600
+)
 
 VALIDATION_LIMIT = 300
 """Rows of each validation set that are scored during training; the whole sets are for calibration."""
