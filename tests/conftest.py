@@ -1,5 +1,6 @@
 """What tests of several folders share: the stack, started once when the first test asks for it."""
 
+import gc
 import sys
 import time
 import uuid
@@ -10,6 +11,24 @@ from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from worker.local.stack import CACHE_VARIABLE, KAFKA_VARIABLE, Stack, StackAddresses
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _collector() -> Iterator[None]:
+    """Cyclic garbage is collected between tests only, on the main thread.
+
+    confluent-kafka runs Python code on threads of its own. When the collector happens to run there and destroys another
+    client, the process ends with a segmentation fault: seen once in the suite, 40 s after the last test with a client.
+    """
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _collected() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -225,6 +225,7 @@ class Arena:
         """Kill what still runs, also what is stopped."""
         for worker in self.workers:
             worker.kill()
+        self._producer.close()
         self._reader.close()
 
 

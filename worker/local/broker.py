@@ -136,21 +136,22 @@ class Broker:
     def wait_until_answering(self, started: Started, *, timeout_s: float = _START_TIMEOUT_S) -> None:
         """Block until the broker answers for its metadata. Raises DependencyError with its last words if it does not."""
         deadline = time.monotonic() + timeout_s
-        client = _client(self.address)
-        while not _answers(client, self.cluster_id):
-            ended = not process.is_alive(started)
-            if ended or time.monotonic() > deadline:
-                said = last_words(self.folder)
-                fault = "ended while starting" if ended else f"did not answer within {timeout_s:.0f} s"
-                raise DependencyError(
-                    "\n  ".join([f"Kafka at {self.address} {fault}. Its last words:", *said]),
-                    hint=f"{self.folder / 'broker.log'} has the rest; `tagline local down --wipe` starts afresh",
-                )
+        with _client(self.address) as client:
+            while not _answers(client, self.cluster_id):
+                ended = not process.is_alive(started)
+                if ended or time.monotonic() > deadline:
+                    said = last_words(self.folder)
+                    fault = "ended while starting" if ended else f"did not answer within {timeout_s:.0f} s"
+                    raise DependencyError(
+                        "\n  ".join([f"Kafka at {self.address} {fault}. Its last words:", *said]),
+                        hint=f"{self.folder / 'broker.log'} has the rest; `tagline local down --wipe` starts afresh",
+                    )
 
 
 def answers(address: str, cluster_id: str) -> bool:
     """Whether the broker at ``address`` answers, and is the one of this cluster. Blocks for a second at most."""
-    return _answers(_client(address), cluster_id)
+    with _client(address) as client:
+        return _answers(client, cluster_id)
 
 
 def stop(started: Started) -> None:
