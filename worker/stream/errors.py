@@ -71,9 +71,7 @@ def kafka_error(error: KafkaError | KafkaException, doing: str) -> TaglineError:
             hint="Check kafka.security_protocol, sasl_mechanism, username, password and the certificate files.",
         )
     if code in _FORBIDDEN:
-        return AuthenticationError(
-            message, hint="The principal lacks an ACL for this; see deploy/acls.md."
-        )
+        return AuthenticationError(message, hint="The principal lacks an ACL for this; see deploy/acls.md.")
     if code in _NO_TOPIC:
         return DataError(
             message, hint="Run `tagline topics create`, or check kafka.bootstrap_servers: is it this cluster?"
