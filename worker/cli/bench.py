@@ -61,6 +61,6 @@ def bench(
     caption = (
         "one quick repetition, not a result to quote"
         if quick
-        else f"medians of {plan.repetitions} repetitions"
+        else f"medians of {plan.repetitions} repetitions; e and f run once"
     )
     Console(width=None if sys.stdout.isatty() else 160).print(as_table(results, caption))
