@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, Producer
 
 from tests.stream.fakes import FakeProducer, failed, micro_batch
 from worker.contracts.outbound import OutboundMessage
-from worker.errors import DependencyError
+from worker.errors import DataError, DependencyError
 from worker.stream.publish import AtLeastOncePublisher
 
 
@@ -86,7 +86,7 @@ def test_a_message_that_is_too_large_says_what_to_raise(
     producer: FakeProducer, publisher: AtLeastOncePublisher
 ) -> None:
     producer.errors["produce"] = [failed(KafkaError.MSG_SIZE_TOO_LARGE)]
-    with pytest.raises(DependencyError) as caught:
+    with pytest.raises(DataError) as caught:
         publisher.publish(micro_batch({}, (0, 1)), messages(1), {})
     assert "max.message.bytes of out" in (caught.value.hint or "")
 
