@@ -55,7 +55,7 @@ def cache() -> Iterator[Callable[..., Cache]]:
     """Make a cache on a URL, without memory, so that every look-up needs Redis."""
     made: list[Cache] = []
 
-    def make(url: str, *, memory: int = 0, secret: str = "s", **settings: object) -> Cache:  # noqa: S107
+    def make(url: str, *, memory: int = 0, secret: str = "s", **settings: object) -> Cache:  # noqa: S107 # a key made up for tests
         given = {"budget_ms": 1000 * BUDGET_S, "breaker_failures": 1000, "breaker_open_s": 0.2, **settings}
         made.append(
             Cache.from_settings(
@@ -141,7 +141,7 @@ def test_a_worker_with_another_secret_neither_finds_nor_believes(
     server: PrivateValkey, cache: Callable[..., Cache]
 ) -> None:
     keys = remember(cache(server.url))
-    stranger = cache(server.url, secret="other")  # noqa: S106
+    stranger = cache(server.url, secret="other")  # noqa: S106 # a key made up for tests
     rejected = value("cache_values_rejected")
     assert look_up(stranger, keys_of(stranger)) == {}
     assert value("cache_values_rejected") == rejected
