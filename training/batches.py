@@ -37,7 +37,7 @@ class Batch:
     """``input_ids``, ``attention_mask`` [texts, tokens]; ``target``, ``allowed`` [texts, columns]; ``index`` [texts].
 
     ``allowed`` is true in the columns of the text's kind. ``target`` sums to 1 within them, or to 0 for unlabelled texts.
-    ``index`` is the position of the example in the data set.
+    ``index`` is the position of the example in the data set, ``epoch`` how often all of them were seen before.
     """
 
     input_ids: torch.Tensor
@@ -45,6 +45,7 @@ class Batch:
     target: torch.Tensor
     allowed: torch.Tensor
     index: torch.Tensor
+    epoch: int = 0
 
 
 def head_and_tail(ids: list[int], max_tokens: int) -> list[int]:
@@ -96,7 +97,7 @@ def pack_sorted(order: Sequence[int], lengths: Sequence[int], tokens: int) -> It
         yield batch
 
 
-def collate(examples: Sequence[Example], columns: Columns, *, pad_id: int) -> Batch:
+def collate(examples: Sequence[Example], columns: Columns, *, pad_id: int, epoch: int = 0) -> Batch:
     """Examples as tensors, padded to the longest."""
     width = max(len(example.ids) for example in examples)
     input_ids = torch.full((len(examples), width), pad_id, dtype=torch.long)
@@ -110,4 +111,5 @@ def collate(examples: Sequence[Example], columns: Columns, *, pad_id: int) -> Ba
         allowed[position, own] = True
         if example.target is not None:
             target[position, own] = torch.tensor(example.target)
-    return Batch(input_ids, mask, target, allowed, torch.tensor([example.index for example in examples]))
+    index = torch.tensor([example.index for example in examples])
+    return Batch(input_ids, mask, target, allowed, index, epoch)

@@ -214,6 +214,9 @@ def distil(
         float, typer.Option(min=0, max=1, help="Weight of the teacher on labelled texts.")
     ] = 0.8,
     hidden_weight: Annotated[float, typer.Option(min=0, help="Weight of the layers' hidden states.")] = 1.0,
+    hidden_epochs: Annotated[
+        int | None, typer.Option(min=0, help="Epochs that compare hidden states; later ones cost half. All.")
+    ] = None,
     epochs: Epochs = 2.0,
     minutes: Minutes = None,
     lr: Rate = 1.5e-4,
@@ -248,6 +251,7 @@ def distil(
         temperature=temperature,
         teacher_share=teacher_share,
         hidden_weight=hidden_weight,
+        hidden_epochs=hidden_epochs,
     )
     state = run(teacher, rows, sets, out, config, inputs=[*files, *(validation or [])])
     typer.echo(

@@ -1,9 +1,9 @@
 """Distillation: a student learns a teacher's answers on labelled and unlabelled text."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -28,8 +28,10 @@ class DistilConfig:
     teacher_share: float = 0.5
     """Weight of the teacher's answer on labelled texts; the rest goes to the label. Unlabelled texts have only the former."""
     hidden_weight: float = 1.0
-    """Weight of the distance between the hidden states of the student's layers and of the teacher's same layers. With 0 the
-    teacher is asked once a text, and its logits are kept for later epochs."""
+    """Weight of the distance between the hidden states of the student's layers and of the teacher's same layers."""
+    hidden_epochs: int | None = None
+    """Epochs in which hidden states are compared; None compares them in all. Later epochs need only the teacher's logits,
+    which were kept, so they cost half as much."""
 
 
 class TeacherAnswers:
@@ -47,9 +49,21 @@ class TeacherAnswers:
         """Logits [texts, columns] in float32, without gradients."""
         if not bool(self._known[batch.index].all()):
             with torch.no_grad():
-                self._logits[batch.index] = logits_of(self._teacher, batch)
-            self._known[batch.index] = True
+                self._keep(batch, logits_of(self._teacher, batch))
         return self._logits[batch.index]
+
+    def with_hidden(self, batch: Batch) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """The same, and the embeddings and the output of every layer, each [texts, tokens, width]."""
+        with torch.no_grad():
+            said = self._teacher(
+                input_ids=batch.input_ids, attention_mask=batch.attention_mask, output_hidden_states=True
+            )
+            self._keep(batch, said.logits.float())
+        return self._logits[batch.index], said.hidden_states
+
+    def _keep(self, batch: Batch, logits: torch.Tensor) -> None:
+        self._logits[batch.index] = logits
+        self._known[batch.index] = True
 
 
 def distillation_loss(
@@ -105,51 +119,39 @@ def distil(
     teacher, tokenizer, columns = models.load(teacher_folder)
     student, _, _ = models.load(teacher_folder)
     models.keep_layers(student, config.finetune.layers)
-    if config.hidden_weight > 0:
-        objective = _hidden_objective(teacher, config.finetune.layers, config)
-    else:
-        objective = _logits_objective(TeacherAnswers(teacher, len(rows), columns.width), config)
+    answers = TeacherAnswers(teacher, len(rows), columns.width)
+    objective = _objective(answers, config.finetune.layers, config)
     return finetune_model(
         student, tokenizer, columns, rows, validation_rows, out, config.finetune, objective=objective
     )
 
 
-def _logits_objective(answers: TeacherAnswers, config: DistilConfig) -> Objective:
+def _objective(answers: TeacherAnswers, layers: Sequence[int], config: DistilConfig) -> Objective:
+    """The divergence from the teacher's answers and, in the first epochs, the distance from its hidden states."""
+    if config.hidden_weight == 0:
+        epochs = 0.0
+    else:
+        epochs = math.inf if config.hidden_epochs is None else config.hidden_epochs
+
     def objective(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
-        return distillation_loss(
-            logits_of(model, batch),
-            answers.of(batch),
-            batch,
-            temperature=config.temperature,
-            teacher_share=config.teacher_share,
+        compared = batch.epoch < epochs
+        said = model(
+            input_ids=batch.input_ids, attention_mask=batch.attention_mask, output_hidden_states=compared
         )
-
-    return objective
-
-
-def _hidden_objective(teacher: PreTrainedModel, layers: Sequence[int], config: DistilConfig) -> Objective:
-    teacher.train(False)
-
-    def objective(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
-        def outputs_of(one: PreTrainedModel) -> Any:
-            return one(
-                input_ids=batch.input_ids, attention_mask=batch.attention_mask, output_hidden_states=True
-            )
-
-        with torch.no_grad():
-            goal = outputs_of(teacher)
-        said = outputs_of(model)
+        goal, hidden = answers.with_hidden(batch) if compared else (answers.of(batch), ())
         answer = distillation_loss(
             said.logits.float(),
-            goal.logits.float(),
+            goal,
             batch,
             temperature=config.temperature,
             teacher_share=config.teacher_share,
         )
+        if not compared:
+            return answer
         # Entry 0 holds the embeddings, so layer n's output is entry n + 1.
-        distance = hidden_distance(
-            said.hidden_states[1:], [goal.hidden_states[layer + 1] for layer in layers], batch.attention_mask
+        chosen = [hidden[layer + 1] for layer in layers]
+        return answer + config.hidden_weight * hidden_distance(
+            said.hidden_states[1:], chosen, batch.attention_mask
         )
-        return answer + config.hidden_weight * distance
 
     return objective

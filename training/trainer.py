@@ -218,7 +218,12 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         total = 0.0
         for indices in chosen:
-            batch = collate([self.examples[i] for i in indices], self.columns, pad_id=self.pad_id)
+            batch = collate(
+                [self.examples[i] for i in indices],
+                self.columns,
+                pad_id=self.pad_id,
+                epoch=self.state.epoch,
+            )
             with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bfloat16"):
                 loss = self.objective(self.model, batch) / len(chosen)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped

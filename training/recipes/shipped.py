@@ -43,10 +43,8 @@ ORIGIN = (
     "English pieces; the vocabulary was cut again here, by frequency in the training texts, and every second layer kept."
 )
 
-TEACHER = TrainConfig(epochs=0.93, lr=1e-4, seed=1, average_decay=0.995, evaluate_every_steps=400)
-STUDENT = TrainConfig(
-    epochs=0.36, lr=1.5e-4, seed=2, average_decay=0.995, tokens_per_batch=1024, evaluate_every_steps=600
-)
+TEACHER = TrainConfig(epochs=2.0, lr=1e-4, seed=1, average_decay=0.998, evaluate_every_steps=500)
+STUDENT = TrainConfig(epochs=3.0, lr=2e-4, seed=2, average_decay=0.998, evaluate_every_steps=600)
 
 VALIDATION_LIMIT = 300
 """Rows of each validation set that are scored during training; the whole sets are for calibration."""
@@ -69,7 +67,8 @@ class ShippedConfig:
     teacher: FinetuneConfig = field(default_factory=lambda: FinetuneConfig(train=TEACHER, max_tokens=192))
     student: DistilConfig = field(
         default_factory=lambda: DistilConfig(
-            finetune=FinetuneConfig(train=STUDENT, max_tokens=192, layers=(1, 3, 5, 7, 9, 11))
+            finetune=FinetuneConfig(train=STUDENT, max_tokens=192, layers=(1, 3, 5, 7, 9, 11)),
+            hidden_epochs=1,
         )
     )
     bundle: BundleConfig = field(default_factory=BundleConfig)
@@ -247,6 +246,6 @@ def reproduce(data: Path, base: str, out: Path, bundle: Path, config: ShippedCon
     pruned = stage_vocabulary(base, splits, out, config.pieces)
     teacher = stage_teacher(pruned, splits, out, config.teacher)
     student = stage_student(teacher, splits, out, config.student)
-    return stage_bundle(
-        student, data, splits, bundle, config.bundle, max_tokens=config.student.finetune.max_tokens
-    )
+    max_tokens = config.student.finetune.max_tokens
+    fitted = stage_titles(student, splits, out, max_tokens)
+    return stage_bundle(fitted, data, splits, bundle, config.bundle, max_tokens=max_tokens)

@@ -1,0 +1,101 @@
+"""What a student hears of its teacher, and when."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import BertForSequenceClassification
+
+from training import model as models
+from training.batches import Batch, collate, encode
+from training.data import Row
+from training.distil import DistilConfig, TeacherAnswers, distil
+from training.finetune import FinetuneConfig
+from training.model import Columns, build, load_tokenizer
+from training.objective import logits_of
+from training.trainer import TrainConfig
+
+COLUMNS = Columns({"review": ("negative", "positive")})
+QUICK = TrainConfig(
+    epochs=3, lr=1e-3, tokens_per_batch=512, precision="float32", evaluate_every_steps=1_000, seed=1
+)
+
+
+@pytest.fixture
+def teacher(base: Path, tmp_path: Path) -> Path:
+    model = build(str(base), COLUMNS, seed=3)
+    models.save(model, load_tokenizer(base), COLUMNS, tmp_path / "teacher")
+    return tmp_path / "teacher"
+
+
+@pytest.fixture
+def forwards(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
+    """(layers of the model, hidden states asked for) of every forward."""
+    seen: list[tuple[int, bool]] = []
+    stock = BertForSequenceClassification.forward
+
+    def forward(self: BertForSequenceClassification, *args: Any, **options: Any) -> Any:
+        seen.append((self.config.num_hidden_layers, bool(options.get("output_hidden_states"))))
+        return stock(self, *args, **options)
+
+    monkeypatch.setattr(BertForSequenceClassification, "forward", forward)
+    return seen
+
+
+@pytest.mark.parametrize(("hidden_epochs", "share"), [(1, 1 / 3), (None, 1.0), (0, 1 / 3)])
+def test_the_teacher_is_asked_once_a_text_when_its_hidden_states_are_not(
+    teacher: Path,
+    train_rows: list[Row],
+    tmp_path: Path,
+    forwards: list[tuple[int, bool]],
+    hidden_epochs: int | None,
+    share: float,
+) -> None:
+    config = DistilConfig(
+        finetune=FinetuneConfig(train=QUICK, max_tokens=32, layers=(1, 3)), hidden_epochs=hidden_epochs
+    )
+    state = distil(teacher, train_rows, {}, tmp_path / "run", config)
+    asked = [hidden for layers, hidden in forwards if layers == 4]
+    # The batches of an epoch are drawn anew, so their number changes a little and a text may be asked for twice.
+    assert len(asked) == pytest.approx(share * state.step, abs=3)
+    assert all(hidden == (hidden_epochs != 0) for hidden in asked)
+
+
+def test_a_remembered_answer_is_the_teachers(base: Path, train_rows: list[Row]) -> None:
+    model = build(str(base), COLUMNS, seed=3).train(False)
+    batch = _batch(base, train_rows[:7])
+    answers = TeacherAnswers(model, 7, COLUMNS.width)
+    with torch.no_grad():
+        fresh = logits_of(model, batch)
+    for _ in range(2):
+        torch.testing.assert_close(answers.of(batch), fresh)
+    logits, hidden = answers.with_hidden(batch)
+    torch.testing.assert_close(logits, fresh)
+    assert len(hidden) == 5
+    assert not logits.requires_grad
+
+
+def test_comparing_hidden_states_brings_them_nearer(
+    teacher: Path, train_rows: list[Row], base: Path, tmp_path: Path
+) -> None:
+    def distance(weight: float) -> float:
+        config = DistilConfig(
+            finetune=FinetuneConfig(train=QUICK, max_tokens=32, layers=(1, 3)), hidden_weight=weight
+        )
+        out = tmp_path / str(weight)
+        distil(teacher, train_rows, {}, out, config)
+        student, big = models.load(out / "model")[0], models.load(teacher)[0]
+        batch = _batch(base, train_rows[:20])
+        with torch.no_grad():
+            said, goal = (
+                one(batch.input_ids, attention_mask=batch.attention_mask, output_hidden_states=True)
+                for one in (student.train(False), big.train(False))
+            )
+        return float((said.hidden_states[-1] - goal.hidden_states[-1]).square().mean())
+
+    assert distance(2.0) < 0.8 * distance(0.0)
+
+
+def _batch(base: Path, rows: list[Row]) -> Batch:
+    return collate(encode(rows, load_tokenizer(base), COLUMNS, max_tokens=32), COLUMNS, pad_id=1)
