@@ -340,6 +340,37 @@ def export(
 
 
 @app.command()
+def recipes(
+    files: Files,
+    test: Annotated[Path, typer.Option(help="Labelled file of one kind that every run is scored on, once.")],
+    base: Annotated[str, typer.Option(help="Folder or hub name of a BERT encoder.")],
+    out: Annotated[Path, typer.Option(help="Folder for the runs and recipes.md. Finished runs are kept.")],
+    only: Annotated[list[str] | None, typer.Option(help="A recipe's name; repeatable. Default: all.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of every recipe, seeds 0, 1, ...")] = 3,
+    epochs: Epochs = 2.0,
+    lr: Rate = 1e-4,
+    layers: Annotated[str, typer.Option(help="Encoder layers to keep, as 1,3,5; empty keeps all.")] = "",
+    max_tokens: Tokens = 128,
+    batch_tokens: BatchTokens = 1024,
+) -> None:
+    """Train every recipe under several seeds and write one table: accuracy, parameters, time, memory."""
+    from training.data import read_rows
+    from training.recipes.table import PLAIN, RECIPES, ensembles, render, run_recipes
+
+    common = [
+        *map(str, files), "--base", base, "--epochs", str(epochs), "--lr", str(lr), "--layers", layers,
+        "--max-tokens", str(max_tokens), "--batch-tokens", str(batch_tokens),
+    ]  # fmt: skip
+    names = only or list(RECIPES)
+    lines = run_recipes(names, common, test, out, seeds=seeds)
+    if PLAIN in names and seeds > 1:
+        lines += ensembles(out, read_rows(test), seeds=seeds, max_tokens=max_tokens)
+    table = render(lines)
+    (out / "recipes.md").write_text(table, encoding="utf-8")
+    typer.echo(table, nl=False)
+
+
+@app.command()
 def compare(
     folders: Annotated[list[Path], typer.Argument(help="Folders of `evaluate`, or bundles.")],
 ) -> None:

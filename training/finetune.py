@@ -11,6 +11,7 @@ from transformers import BertForSequenceClassification, PreTrainedModel
 from training import model as models
 from training.batches import Example, encode
 from training.data import Row, labels_by_kind
+from training.efficient.methods import trainable_share
 from training.efficient.store import merged, save_efficient
 from training.freezing import Freezing, freeze
 from training.metrics import score
@@ -18,8 +19,8 @@ from training.model import Columns
 from training.objective import Objective
 from training.options import RecipeConfig
 from training.predict import gold_of, logits_for, probabilities_of
-from training.runs import write_json, write_run
-from training.trainer import State, TrainConfig, Trainer, Validation, fastest_precision
+from training.runs import peak_resident_mb, read_json, write_json, write_run
+from training.trainer import State, TrainConfig, Trainer, Validation, fastest_precision, run_length
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def finetune_model(
     *,
     objective: Objective,
 ) -> State:
-    """Train a model that stands already, and write before-and-after scores beside it."""
+    """Train a model that stands already; write before-and-after scores and what it cost (``cost.json``) beside it."""
     pad_id = pad_id_of(tokenizer)
     examples = encode(train_rows, tokenizer, columns, max_tokens=config.max_tokens)
     sets = {
@@ -120,7 +121,7 @@ def finetune_model(
         config.train.precision == "bfloat16"
     )
     validation = validate_on(sets, columns, pad_id=pad_id, bfloat16=bfloat16) if sets else None
-    trained, hooks = config.recipe.apply(model)
+    trained, hooks = config.recipe.apply(model, steps=run_length(examples, config.train))
     if config.recipe.efficient is None:
         hooks = [*freeze(model, config.freezing, config.top_layers), *hooks]
     trainer = Trainer(
@@ -141,9 +142,18 @@ def finetune_model(
         write_json(report, {"before": before})
     state = trainer.run()
     if trainer.rank == 0:
+        trainable, parameters = trainable_share(trained)
+        write_json(
+            out / "cost.json",
+            {
+                "trainable_parameters": trainable,
+                "parameters": parameters,
+                "steps": state.step,
+                "seconds": round(state.elapsed_s, 1),
+                "peak_resident_mb": peak_resident_mb(),
+            },
+        )
         if validation:
-            from training.runs import read_json
-
             write_json(
                 report, {**read_json(report), "after": validation(trained), "best_step": state.best_step}
             )

@@ -1,7 +1,7 @@
 """The recipes that a fine-tune may be made with, as one set of choices, and how they change a run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from transformers import BertForSequenceClassification, PreTrainedModel
@@ -42,13 +42,16 @@ class RecipeConfig:
             return r_drop(self.r_drop, smoothing=self.label_smoothing)
         return cross_entropy(self.label_smoothing)
 
-    def apply(self, model: BertForSequenceClassification) -> tuple[PreTrainedModel, list[Hook]]:
-        """The model to train, and what runs after each backward."""
+    def apply(
+        self, model: BertForSequenceClassification, *, steps: int
+    ) -> tuple[PreTrainedModel, list[Hook]]:
+        """The model to train in ``steps`` steps, and what runs after each backward."""
         wrapped: PreTrainedModel = model
         hooks: list[Hook] = []
         if self.adversarial != "none":
             hooks.append(Fgm().hook() if self.adversarial == "fgm" else Pgd().hook())
         if self.efficient is not None:
-            wrapped, more = wrap(model, self.efficient)
+            efficient = replace(self.efficient, total_steps=self.efficient.total_steps or steps)
+            wrapped, more = wrap(model, efficient)
             hooks += more
         return wrapped, hooks

@@ -2,6 +2,8 @@
 
 import json
 import platform
+import resource
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -44,6 +46,12 @@ def machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
+
+
+def peak_resident_mb() -> int:
+    """The most memory that this process has had resident, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))  # bytes there, kB elsewhere
 
 
 def write_run(folder: Path, *, stage: str, options: Mapping[str, Any], inputs: Sequence[Path] = ()) -> None:

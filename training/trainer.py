@@ -108,6 +108,27 @@ def fastest_precision() -> Literal["float32", "bfloat16"]:
     return "bfloat16" if seconds(torch.float32) > 1.5 * seconds(torch.bfloat16) else "float32"
 
 
+def processes() -> int:
+    """How many processes train together: what torchrun says, else 1."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def run_length(examples: Sequence[Example], config: TrainConfig) -> int:
+    """Steps of the optimiser in a whole run."""
+    batches = len(_share_of_epoch(examples, config, 0, rank=0, world=processes()))
+    return max(1, math.ceil(batches * config.epochs / config.accumulate))
+
+
+def _share_of_epoch(
+    examples: Sequence[Example], config: TrainConfig, epoch: int, *, rank: int, world: int
+) -> list[list[int]]:
+    """The batches of one process in one epoch; every process has as many."""
+    lengths = [len(example.ids) for example in examples]
+    batches = plan(lengths, tokens=config.tokens_per_batch, seed=config.seed, epoch=epoch)
+    usable = len(batches) - len(batches) % world if len(batches) >= world else len(batches)
+    return batches[:usable][rank::world]
+
+
 class Trainer:
     """Runs one training and keeps its folder.
 
@@ -134,7 +155,7 @@ class Trainer:
         self.model, self.columns, self.examples = model, columns, examples
         self.objective, self.config, self.folder, self.pad_id = objective, config, folder, pad_id
         self.validation, self.metric, self.after_backward = validation, metric, after_backward
-        self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank, self.world = int(os.environ.get("RANK", "0")), processes()
         if self.world > 1 and not dist.is_initialized():
             dist.init_process_group("gloo")
         self.precision = fastest_precision() if config.precision == "auto" else config.precision
@@ -154,7 +175,7 @@ class Trainer:
         self.average = (
             {n: v.detach().clone() for n, v in self.trainable.items()} if config.average_decay else None
         )
-        self.total_steps = max(1, math.ceil(self._batches_an_epoch() * config.epochs / config.accumulate))
+        self.total_steps = run_length(examples, config)
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
@@ -261,13 +282,7 @@ class Trainer:
     # -- batches -----------------------------------------------------------------------------------------------------
 
     def _epoch_batches(self, epoch: int) -> list[list[int]]:
-        lengths = [len(example.ids) for example in self.examples]
-        batches = plan(lengths, tokens=self.config.tokens_per_batch, seed=self.config.seed, epoch=epoch)
-        usable = len(batches) - len(batches) % self.world if len(batches) >= self.world else len(batches)
-        return batches[:usable][self.rank :: self.world]
-
-    def _batches_an_epoch(self) -> int:
-        return len(self._epoch_batches(0))
+        return _share_of_epoch(self.examples, self.config, epoch, rank=self.rank, world=self.world)
 
     def _finished(self) -> bool:
         stale = self.config.patience and self.state.stale_evaluations >= self.config.patience

@@ -14,6 +14,7 @@ from transformers import BertForSequenceClassification, PreTrainedModel
 
 from training.efficient.bottleneck import add_bottlenecks
 from training.trainer import Hook, StepContext
+from worker.errors import UsageError
 
 Method = Literal["lora", "adalora", "adapters", "prefix"]
 METHODS: tuple[Method, ...] = ("lora", "adalora", "adapters", "prefix")
@@ -32,8 +33,8 @@ class EfficientConfig:
     """Of LoRA; AdaLoRA starts from 1.5 times as much and prunes to it."""
     bottleneck: int = 32
     prefix_tokens: int = 16
-    total_steps: int = 1000
-    """AdaLoRA's schedule of ranks needs to know the length of the run."""
+    total_steps: int | None = None
+    """Length of the run, by which AdaLoRA prunes its ranks; None: the fine-tune fills it in."""
 
 
 def wrap(model: BertForSequenceClassification, config: EfficientConfig) -> tuple[PreTrainedModel, list[Hook]]:
@@ -68,6 +69,8 @@ def _lora(
 def _adalora(
     model: BertForSequenceClassification, config: EfficientConfig
 ) -> tuple[PreTrainedModel, list[Hook]]:
+    if config.total_steps is None:
+        raise UsageError("adalora prunes by the length of the run: say total_steps")
     total = max(20, config.total_steps)
     settings = AdaLoraConfig(
         task_type=TaskType.SEQ_CLS,

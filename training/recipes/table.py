@@ -1,0 +1,160 @@
+"""One table over the recipes: the same rows, encoder and seeds, each run in a process of its own.
+
+What a recipe costs and gains shows only beside the others. Every run is a plain ``tagline train finetune``, so a line of the
+table can be repeated by hand; its folder holds the command's whole configuration. Only the last weights count: no checkpoint is
+chosen on the rows that are scored.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+import numpy as np
+
+from training import model as models
+from training.data import Row
+from training.evaluate import logits_and_gold
+from training.metrics import Floats, accuracy
+from training.predict import probabilities_of
+from training.recipes.ensemble import average_probabilities, soup
+from training.runs import read_json
+from worker.errors import UsageError
+
+NEVER = "1000000000"
+"""Steps between evaluations: only the one at the end."""
+
+PLAIN = "full"
+RECIPES: Mapping[str, tuple[str, ...]] = {
+    PLAIN: (),
+    "label smoothing 0.1": ("--label-smoothing", "0.1"),
+    "dropout 0.1": ("--dropout", "0.1"),
+    "R-Drop 1, dropout 0.1": ("--r-drop", "1", "--dropout", "0.1"),
+    "FGM": ("--adversarial", "fgm"),
+    "PGD": ("--adversarial", "pgd"),
+    "augmented, 1 copy": ("--augment", "1"),
+    "layer decay 0.9": ("--layer-decay", "0.9"),
+    "weight average 0.99": ("--average-decay", "0.99"),
+    "Adafactor": ("--optimiser", "adafactor", "--lr", "1e-3"),
+    "SGD": ("--optimiser", "sgd", "--lr", "0.02"),
+    "LoRA, rank 8": ("--method", "lora", "--lr", "1e-3"),
+    "AdaLoRA, rank 8": ("--method", "adalora", "--lr", "2e-3"),
+    "adapters": ("--method", "adapters", "--lr", "1e-3"),
+    "prefix": ("--method", "prefix", "--lr", "5e-3"),
+    "top 4 layers": ("--freezing", "top", "--top-layers", "4"),
+    "head only": ("--freezing", "head", "--lr", "2e-3"),
+}
+"""Name -> options of ``tagline train finetune``. A later ``--lr`` overrules the table's common one."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the table. Accuracies are those of the seeds, in order; costs are means over them."""
+
+    name: str
+    accuracies: tuple[float, ...]
+    trainable: int
+    seconds: float
+    resident_mb: float
+
+
+def finetune_in_a_process(arguments: Sequence[str]) -> None:
+    """Run ``tagline train finetune``; its progress goes to our standard error.
+
+    :raises UsageError: it failed; what it said is above.
+    """
+    command = [sys.executable, "-m", "worker.cli", "train", "finetune", *arguments]
+    if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:  # ourselves
+        raise UsageError(
+            f"`tagline train finetune {' '.join(arguments)}` failed", hint="see its message above"
+        )
+
+
+def run_recipes(
+    names: Sequence[str],
+    common: Sequence[str],
+    test: Path,
+    out: Path,
+    *,
+    seeds: int,
+    run: Callable[[Sequence[str]], None] = finetune_in_a_process,
+) -> list[Line]:
+    """Train every recipe under every seed and score it on ``test``. Runs whose folder is complete are not repeated.
+
+    ``common`` are the arguments that all share: the training files, the base, epochs and the like.
+
+    :raises UsageError: a name is unknown, or a run failed.
+    """
+    unknown = [name for name in names if name not in RECIPES]
+    if unknown:
+        raise UsageError(f"unknown recipes: {', '.join(unknown)}", hint=f"known: {', '.join(RECIPES)}")
+    lines = []
+    for name in names:
+        folders = [folder_of(out, name, seed) for seed in range(seeds)]
+        for seed, folder in enumerate(folders):
+            if (folder / "cost.json").is_file():
+                continue
+            print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
+            run(
+                [
+                    *common,
+                    *("--validation", str(test), "--evaluate-every", NEVER),
+                    *("--seed", str(seed), "--out", str(folder)),
+                    *RECIPES[name],
+                ]
+            )
+        costs = [read_json(folder / "cost.json") for folder in folders]
+        lines.append(
+            Line(
+                name,
+                tuple(read_json(folder / "before_after.json")["after"]["accuracy"] for folder in folders),
+                costs[0]["trainable_parameters"],
+                mean(cost["seconds"] for cost in costs),
+                mean(cost["peak_resident_mb"] for cost in costs),
+            )
+        )
+    return lines
+
+
+def ensembles(out: Path, rows: Sequence[Row], *, seeds: int, max_tokens: int) -> list[Line]:
+    """The plain runs of all seeds as one: their probabilities averaged, and their weights averaged into one model."""
+    folders = [folder_of(out, PLAIN, seed) / "model" for seed in range(seeds)]
+    members: list[Floats] = []
+    for folder in folders:
+        model, tokenizer, columns = models.load(folder)
+        logits, gold = logits_and_gold(model, tokenizer, columns, rows, max_tokens=max_tokens)
+        members.append(probabilities_of(logits, columns.of(rows[0].kind)))
+    logits, _ = logits_and_gold(soup(folders), tokenizer, columns, rows, max_tokens=max_tokens)
+    averaged = accuracy(average_probabilities(members), gold)
+    souped = accuracy(probabilities_of(logits, columns.of(rows[0].kind)), gold)
+    size = sum(value.numel() for value in model.parameters())
+    costs = [read_json(folder.parent / "cost.json") for folder in folders]
+    seconds, resident = sum(cost["seconds"] for cost in costs), costs[0]["peak_resident_mb"]
+    return [
+        Line(f"{seeds} seeds, probabilities averaged", (averaged,), seeds * size, seconds, resident),
+        Line(f"{seeds} seeds, weights averaged", (souped,), size, seconds, resident),
+    ]
+
+
+def render(lines: Sequence[Line]) -> str:
+    """Markdown. Time and memory are also given over those of the first line."""
+    first = lines[0]
+    table = [
+        "| recipe | accuracy | trainable parameters | training time | | peak memory | |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for line in lines:
+        spread = f" ± {100 * stdev(line.accuracies):.2f}" if len(line.accuracies) > 1 else ""
+        table.append(
+            f"| {line.name} | {100 * float(np.mean(line.accuracies)):.2f}{spread} | {line.trainable:,} "
+            f"| {line.seconds:.0f} s | {line.seconds / first.seconds:.2f} | {line.resident_mb:,.0f} MB "
+            f"| {line.resident_mb / first.resident_mb:.2f} |"
+        )
+    return "\n".join(table) + "\n"
+
+
+def folder_of(out: Path, name: str, seed: int) -> Path:
+    """Where a run of a recipe lies."""
+    return out / f"{name.replace(',', '').replace(' ', '-').lower()}-{seed}"
