@@ -3,8 +3,8 @@
     python -m worker.bench.copying < specification.json > result.json
 
 It is what a consumer in Python costs when it does nothing with a record. Per message: one ``poll``, one ``produce`` of the
-same key and value (no headers) with a delivery callback, one ``poll(0)`` of the producer. Per batch of messages: ``flush``, a
-look at the failures that the callbacks counted, and a synchronous ``commit``, so that it promises what the worker
+same key and value (and, if told so, the same headers) with a delivery callback, one ``poll(0)`` of the producer. Per batch of
+messages: ``flush``, a look at the failures that the callbacks counted, and a synchronous ``commit``, so that it promises what the worker
 promises. Client settings are the worker's own: idempotent, acks=all, lz4, the same linger, and the same fetching.
 """
 
@@ -29,6 +29,7 @@ def copy(specification: dict[str, Any]) -> dict[str, object]:
         open_producer(producer_config(settings, None)),
     )
     target, count, batch = specification["target"], specification["count"], specification["batch"]
+    whole = specification["headers"]
     failures = 0
 
     def delivered(error: KafkaError | None, _message: Message) -> None:
@@ -46,7 +47,8 @@ def copy(specification: dict[str, Any]) -> dict[str, object]:
             continue
         if copied == 0:
             began = time.perf_counter()
-        producer.produce(target, message.value(), message.key(), on_delivery=delivered)
+        headers = message.headers() if whole else None
+        producer.produce(target, message.value(), message.key(), on_delivery=delivered, headers=headers)
         producer.poll(0)
         copied += 1
         if copied % batch == 0 or copied == count:
