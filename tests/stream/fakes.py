@@ -74,6 +74,8 @@ class FakeConsumer:
         self.seeks: list[tuple[int, int]] = []
         self.callbacks: dict[str, Callable[..., None]] = {}
         self.closed = False
+        self.paused: set[tuple[str, int]] = set()
+        """As in the client, a pause outlives the assignment."""
 
     def subscribe(self, _topics: Sequence[str], **callbacks: Callable[..., None]) -> None:
         self.callbacks = callbacks
@@ -119,9 +121,11 @@ class FakeConsumer:
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
         self.calls.append(f"pause {len(partitions)}")
+        self.paused |= {(one.topic, one.partition) for one in partitions}
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
         self.calls.append(f"resume {len(partitions)}")
+        self.paused -= {(one.topic, one.partition) for one in partitions}
 
     def incremental_assign(self, partitions: Sequence[TopicPartition]) -> None:
         self.calls.append(f"assign {len(partitions)}")

@@ -137,6 +137,25 @@ def test_partitions_that_were_lost_are_dropped_and_nothing_is_stored() -> None:
     assert bench.consumer.stored == {}
 
 
+def test_a_partition_that_was_lost_while_paused_comes_back_unpaused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSE_AFTER_S", 0.0)
+    bench = Bench()
+    bench.stages.at_once = False
+    bench.feed(*range(25))
+    seen: list[set[tuple[str, int]]] = []
+
+    def lose() -> None:
+        seen.append(set(bench.consumer.paused))
+        bench.callback("on_lost", BOTH)
+        bench.stages.done.extend(Finished(batch, published=False) for batch in bench.stages.submitted)
+
+    bench.consumer.to_read += [lambda: None, lose, lambda: None, lambda: None, bench.assign]
+    bench.run(16)
+    assert seen == [{(TOPIC, 0), (TOPIC, 1)}], "it was paused when it lost them"
+    assert bench.consumer.calls.count("assign 2") == 2
+    assert bench.consumer.paused == set(), "nothing would ever be read of it again"
+
+
 def test_records_of_a_partition_that_left_inside_the_poll_are_not_read() -> None:
     bench = Bench()
     bench.consumer.to_read.append(lambda: bench.callback("on_revoke", BOTH[:1]))

@@ -62,6 +62,19 @@ def test_commits_are_sent_once_per_interval(
     assert consumer.calls == ["commit later"] * 2
 
 
+def test_a_commit_that_a_rebalance_refused_is_sent_again_though_nothing_new_was_stored(
+    consumer: FakeConsumer, assignment: Assignment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 100.0)
+    made = offsets(consumer, assignment)
+    made.store(micro_batch({FIRST: 1}, (0, 4)))
+    consumer.refusals.append(failed(KafkaError.REBALANCE_IN_PROGRESS))
+    made.commit_if_due(110.0)
+    assert consumer.committed_offsets == {}
+    made.commit_if_due(120.0)
+    assert consumer.committed_offsets == {FIRST: 5}
+
+
 def test_a_commit_says_whether_it_was_taken(consumer: FakeConsumer, assignment: Assignment) -> None:
     made = offsets(consumer, assignment)
     consumer.refusals += [failed(KafkaError.ILLEGAL_GENERATION), failed(KafkaError._NO_OFFSET)]
