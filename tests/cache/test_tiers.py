@@ -1,4 +1,4 @@
-"""The cache as the pipeline sees it, without Redis; what Redis does to it is in tests/integration/test_cache_faults.py."""
+"""The cache as the pipeline sees it, without Redis; what Redis does to it is in tests/integration/cache."""
 
 import pytest
 from pydantic import SecretStr
