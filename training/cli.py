@@ -302,6 +302,27 @@ def quantise(
 
 
 @app.command()
+def forms(
+    test: Annotated[Path, typer.Argument(help="Labelled file of one kind to score on.")],
+    model: Annotated[Path, typer.Option(help="The `model` folder of a run.")],
+    calibration: Annotated[
+        Path, typer.Option(help="Texts that set the ranges of static int8; not the test.")
+    ],
+    calibration_rows: Annotated[int, typer.Option(min=1, help="So many of them.")] = 500,
+    max_tokens: Tokens = 256,
+) -> None:
+    """Compare the forms of one model: float32, float16, int8 rows, bfloat16, static int8."""
+    from training.data import read_rows
+    from training.forms import measure_forms, render
+    from training.prepare import check_no_leak
+
+    rows = [row for row in read_rows(test) if row.label is not None]
+    texts = read_rows(calibration)[:calibration_rows]
+    check_no_leak({"calibration": texts, "test": rows})
+    typer.echo(render(measure_forms(model, rows, texts, max_tokens=max_tokens)), nl=False)
+
+
+@app.command()
 def export(
     model: Annotated[Path, typer.Option(help="The `model` folder of a run.")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle.")],

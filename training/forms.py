@@ -1,0 +1,136 @@
+"""The forms that one trained model can be stored and computed in, side by side: size, speed, accuracy, and what batching does.
+
+Speed is a ratio to float32 in the same process, forms by turns, over the same padded batches and the stock forward: the
+worker's packed forward is faster in all of them.
+"""
+
+import copy
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from transformers import BertForSequenceClassification
+
+from training import model as models
+from training.batches import Example, encode
+from training.data import Row
+from training.finetune import pad_id_of
+from training.metrics import accuracy
+from training.model import Columns
+from training.predict import gold_of, logits_for, probabilities_of
+from training.quantise import dequantise_state, half_state, quantise_state
+from training.static_int8 import to_static_int8
+
+TURNS = 3
+BATCHED = 16
+"""Copies of a text in the batch that it is compared with itself alone in."""
+COMPARED_TEXTS = 20
+
+
+@dataclass(frozen=True)
+class Form:
+    """One line of the table."""
+
+    name: str
+    megabytes: float
+    """Of the weights as stored."""
+    speed: float
+    """Texts per second over those of float32."""
+    accuracy: float
+    difference: float
+    """Largest difference of a logit between a text alone and the same text in a batch; 0 means identical bits."""
+
+
+def measure_forms(
+    folder: Path, test: Sequence[Row], calibration: Sequence[Row], *, max_tokens: int
+) -> list[Form]:
+    """Every form of the model in ``folder``, scored on ``test`` (rows of one kind). Blocks for a dozen forwards over it.
+
+    :raises UsageError: this build of PyTorch cannot do static int8.
+    """
+    model, tokenizer, columns = models.load(folder)
+    pad_id = pad_id_of(tokenizer)
+    examples = encode(test, tokenizer, columns, max_tokens=max_tokens)
+    fixed = encode(calibration, tokenizer, columns, max_tokens=max_tokens)
+    state = {name: value.detach() for name, value in model.state_dict().items()}
+    half, rows = half_state(state), quantise_state(state)
+    static = _with(model, dequantise_state(rows))
+    to_static_int8(static, fixed, columns, pad_id=pad_id)
+    variants: dict[str, tuple[BertForSequenceClassification, bool, float]] = {
+        "float32": (model, False, _megabytes(state)),
+        "float16 weights, float32 arithmetic": (
+            _with(model, dequantise_state(half)),
+            False,
+            _megabytes(half),
+        ),
+        "int8 rows, float32 arithmetic": (_with(model, dequantise_state(rows)), False, _megabytes(rows)),
+        "int8 rows, bfloat16 arithmetic": (_with(model, dequantise_state(rows)), True, _megabytes(rows)),
+        "static int8, weights and activations": (static, False, _megabytes(rows)),
+    }
+    own, gold = columns.of(test[0].kind), gold_of(examples)
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    results: dict[str, float] = {}
+    for _ in range(TURNS):
+        for name, (variant, bfloat16, _size) in variants.items():
+            start = time.perf_counter()
+            logits = logits_for(variant, examples, columns, pad_id=pad_id, bfloat16=bfloat16)
+            seconds[name].append(time.perf_counter() - start)
+            results[name] = accuracy(probabilities_of(logits, own), gold)
+    base = seconds["float32"]
+    return [
+        Form(
+            name,
+            size,
+            median(a / b for a, b in zip(base, seconds[name], strict=True)),
+            results[name],
+            _batching_difference(variant, examples, columns, pad_id=pad_id, bfloat16=bfloat16),
+        )
+        for name, (variant, bfloat16, size) in variants.items()
+    ]
+
+
+def render(forms: Sequence[Form]) -> str:
+    """Markdown."""
+    lines = [
+        "| form | weights | speed | accuracy | a text alone and in a batch |",
+        "|---|---|---|---|---|",
+    ]
+    for form in forms:
+        same = "identical bits" if form.difference == 0 else f"differ by up to {form.difference:.1e}"
+        lines.append(
+            f"| {form.name} | {form.megabytes:.1f} MB | {form.speed:.2f} | {100 * form.accuracy:.2f} | {same} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _with(
+    model: BertForSequenceClassification, state: Mapping[str, torch.Tensor]
+) -> BertForSequenceClassification:
+    other = copy.deepcopy(model)
+    other.load_state_dict(dict(state), strict=False)
+    return other
+
+
+def _megabytes(state: Mapping[str, torch.Tensor]) -> float:
+    return sum(value.numel() * value.element_size() for value in state.values()) / 1e6
+
+
+def _batching_difference(
+    model: BertForSequenceClassification,
+    examples: Sequence[Example],
+    columns: Columns,
+    *,
+    pad_id: int,
+    bfloat16: bool,
+) -> float:
+    logits: Callable[[Sequence[Example]], np.ndarray] = lambda some: logits_for(  # noqa: E731 # four arguments never change
+        model, some, columns, pad_id=pad_id, bfloat16=bfloat16
+    )
+    return max(
+        float(np.abs(logits([example]) - logits([example] * BATCHED)).max())
+        for example in examples[:COMPARED_TEXTS]
+    )

@@ -1,0 +1,107 @@
+"""Static int8: weights and activations as int8, every range fixed beforehand on calibration texts.
+
+Ranges that are taken from the batch at hand (dynamic quantisation) make a text's answer depend on its neighbours. Here the
+ranges are constants of the model, and products of integers are exact, so how texts are batched changes nothing in a linear
+layer. The matrix product is oneDNN's, through the operator that PyTorch's own compiler emits for quantised models on x86.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from training.batches import Example, collate, pack_sorted
+from training.model import Columns
+from training.objective import logits_of
+from training.predict import TOKENS_PER_BATCH
+from training.quantise import LEVELS, quantise_rows
+from worker.errors import UsageError
+
+ZERO = LEVELS + 1
+"""The unsigned byte that stands for 0."""
+KEPT_SHARE = 0.9999
+"""Share of a layer's calibration inputs within its range; the few beyond are cut to it."""
+SAMPLES_A_BATCH = 20_000
+"""Inputs of a layer that are remembered of each calibration batch."""
+
+
+class StaticInt8Linear(nn.Module):
+    """A linear layer in integers. Input and output are float32 [..., width]; the input is cut to ``+-largest``."""
+
+    def __init__(self, linear: nn.Linear, largest: float) -> None:
+        """Take the weights of ``linear``, one scale a row.
+
+        :raises UsageError: this build of PyTorch has no such operator.
+        """
+        super().__init__()
+        try:
+            prepack = torch.ops.onednn.qlinear_prepack
+        except AttributeError as error:
+            raise UsageError("static int8 needs PyTorch for x86 with oneDNN") from error
+        rows, scale = quantise_rows(linear.weight.detach())
+        self.rows = linear.out_features
+        self.input_scale = max(largest, 1e-12) / LEVELS
+        self.register_buffer("packed", prepack(rows, None))
+        self.register_buffer("scale", scale)
+        self.register_buffer("zeros", torch.zeros(self.rows, dtype=torch.int64))
+        self.register_buffer("bias", None if linear.bias is None else linear.bias.detach().float())
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The layer's output, in float32."""
+        flat = inputs.reshape(-1, inputs.shape[-1]).float()
+        rounded = (flat * (1 / self.input_scale)).round_().clamp_(-LEVELS, LEVELS).add_(ZERO).to(torch.uint8)
+        output: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
+            rounded, self.input_scale, ZERO, self.packed, self.scale, self.zeros, self.bias,
+            1.0, 0, torch.float32, "none", [], "",
+        )  # fmt: skip
+        return output.reshape(*inputs.shape[:-1], self.rows)
+
+
+def to_static_int8(
+    model: PreTrainedModel, calibration: Sequence[Example], columns: Columns, *, pad_id: int
+) -> None:
+    """Replace every linear layer of the encoder. Changes ``model``; blocks for a forward over ``calibration``.
+
+    The head stays in float32: it is small, and its output is what is compared.
+    """
+    model.train(False)
+    encoder = model.base_model
+    linear = {name: layer for name, layer in encoder.named_modules() if isinstance(layer, nn.Linear)}
+    ranges = _ranges(model, linear, calibration, columns, pad_id=pad_id)
+    for name, layer in linear.items():
+        parent, _, last = name.rpartition(".")
+        setattr(encoder.get_submodule(parent), last, StaticInt8Linear(layer, ranges[name]))
+
+
+def _ranges(
+    model: PreTrainedModel,
+    linear: dict[str, nn.Linear],
+    examples: Sequence[Example],
+    columns: Columns,
+    *,
+    pad_id: int,
+) -> dict[str, float]:
+    """For each layer the magnitude that all but a few of its inputs stay below, on average over the batches."""
+    found: dict[str, list[float]] = {name: [] for name in linear}
+
+    def watch(name: str) -> Any:
+        def look(_module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
+            values = arguments[0].detach().abs().flatten().float()
+            step = max(1, len(values) // SAMPLES_A_BATCH)
+            found[name].append(float(values[::step].quantile(KEPT_SHARE)))
+
+        return look
+
+    hooks = [layer.register_forward_pre_hook(watch(name)) for name, layer in linear.items()]
+    lengths = [len(example.ids) for example in examples]
+    order = sorted(range(len(examples)), key=lambda index: lengths[index])
+    try:
+        with torch.inference_mode():
+            for chosen in pack_sorted(order, lengths, TOKENS_PER_BATCH):
+                logits_of(model, collate([examples[index] for index in chosen], columns, pad_id=pad_id))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: sum(values) / len(values) for name, values in found.items()}
