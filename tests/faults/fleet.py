@@ -6,12 +6,12 @@ import socket
 import subprocess
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.direct_http import DIRECT
 from tests.faults.stack import COMMAND
 
 TERM_TIMEOUT_S = 45.0
@@ -55,7 +55,7 @@ class Worker:
         if not self.alive or self.stopped:
             return False
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as answer:
+            with DIRECT.open(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as answer:
                 ready = bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False

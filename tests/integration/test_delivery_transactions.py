@@ -3,11 +3,11 @@
 import signal
 import socket
 import time
-import urllib.request
 
 import pytest
 from confluent_kafka import Producer
 
+from tests.direct_http import DIRECT
 from tests.integration.arena import Arena, WorkerProcess
 from tests.integration.judge import judge
 from worker.errors import ExitCode
@@ -51,7 +51,7 @@ def test_a_fenced_worker_begins_anew_also_while_its_partitions_are_paused(arena:
 def paused_partitions(port: int) -> float:
     """The worker's own count; 0 while it does not answer yet."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        with DIRECT.open(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
     except OSError:
         return 0

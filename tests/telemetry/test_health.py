@@ -5,10 +5,10 @@ import json
 import socket
 import threading
 import urllib.error
-import urllib.request
 
 import pytest
 
+from tests.direct_http import DIRECT
 from worker.errors import UsageError
 from worker.settings import TelemetrySettings
 from worker.telemetry import metrics
@@ -27,7 +27,7 @@ class Clock:
 
 def get(address: str, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://{address}{path}", timeout=5) as answer:
+        with DIRECT.open(f"http://{address}{path}", timeout=5) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:

@@ -10,21 +10,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, TopicPartition
 
-from worker.contracts.topics import TOPICS
+from worker.contracts.topics import INPUT_TOPICS, TOPICS
 from worker.demo import gauges
 from worker.demo.watch import Tally, Watcher
 from worker.errors import DependencyError
 from worker.local.feed import feed
 from worker.local.ports import find_free
-from worker.local.stack import StackAddresses
-from worker.settings import Settings
+from worker.local.stack import CACHE_VARIABLE, KAFKA_VARIABLE, StackAddresses
+from worker.settings import Settings, load
 from worker.stream.admin import create
-from worker.stream.config import admin_config, open_admin
+from worker.stream.config import admin_config, open_admin, open_producer, producer_config
+from worker.stream.errors import kafka_error
+from worker.stream.reading import Reader
+from worker.stream.record import Partition
 from worker.telemetry.logs import kafka_logger
 
 GROUP = "tagline-demo"
+"""Beginning of the group's name; every demo has a group of its own, so that nobody else's offsets or workers matter."""
 READY_TIMEOUT_S = 120.0
 """Loading torch and the model takes a few seconds on a warm machine, and half a minute on a cold disk."""
 SETTLE_TIMEOUT_S = 20.0
@@ -35,14 +39,18 @@ STOP_TIMEOUT_S = 60.0
 class WorkerProcess:
     """``tagline run`` as its own process, as in production."""
 
-    def __init__(self, addresses: StackAddresses, log_file: Path) -> None:
+    def __init__(self, addresses: StackAddresses, group: str, log_file: Path) -> None:
         self._log_file = log_file
         self.http = f"127.0.0.1:{find_free(frozenset())}"
+        elsewhere = {
+            f"{KAFKA_VARIABLE}_FILE",
+            f"{CACHE_VARIABLE}_FILE",
+        }  # the addresses are given, not looked up
         environment = (
-            os.environ
+            {name: value for name, value in os.environ.items() if name not in elsewhere}
             | addresses.environment()
             | {
-                "TAGLINE_KAFKA_GROUP_ID": GROUP,
+                "TAGLINE_KAFKA_GROUP_ID": group,
                 "TAGLINE_TELEMETRY_PORT": self.http.rpartition(":")[2],
                 "TAGLINE_TELEMETRY_LOG_FORMAT": "json",
             }
@@ -99,9 +107,8 @@ class WorkerProcess:
 class Feeder:
     """Sends sample events at a steady rate in a thread of its own."""
 
-    def __init__(self, bootstrap_servers: str, rate_per_s: float, tally: Tally, watcher: Watcher) -> None:
-        settings = {"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "linger.ms": 5}
-        self._producer = Producer(settings, logger=kafka_logger())
+    def __init__(self, settings: Settings, rate_per_s: float, tally: Tally, watcher: Watcher) -> None:
+        self._producer = open_producer(producer_config(settings, None), logger=kafka_logger())
         self._rate_per_s = rate_per_s
         self._tally = tally
         self._watcher = watcher
@@ -135,13 +142,14 @@ def running(
     addresses: StackAddresses, rate_per_s: float, folder: Path
 ) -> Iterator[tuple[Tally, WorkerProcess, Feeder]]:
     """Topics, a ready worker, a watcher and a feed; all of it is stopped at the end, the worker by draining."""
-    settings = Settings.model_validate({"kafka": {"bootstrap_servers": addresses.bootstrap_servers}})
+    settings = load({"kafka.bootstrap_servers": addresses.bootstrap_servers})
     with open_admin(admin_config(settings)) as admin:
         create(admin, TOPICS)
+    group = f"{GROUP}-{time.time_ns():x}"
     tally = Tally()
-    watcher = Watcher(addresses.bootstrap_servers, tally)
-    feeder = Feeder(addresses.bootstrap_servers, rate_per_s, tally, watcher)
-    worker = WorkerProcess(addresses, folder / "worker.log")
+    watcher = Watcher(settings, tally, since=begin_at_the_end(settings, group))
+    feeder = Feeder(settings, rate_per_s, tally, watcher)
+    worker = WorkerProcess(addresses, group, folder / "worker.log")
     try:
         watcher.start()
         worker.wait_until_ready()
@@ -150,6 +158,22 @@ def running(
     finally:
         worker.stop()
         watcher.stop()
+
+
+def begin_at_the_end(settings: Settings, group: str) -> dict[Partition, int]:
+    """Let a group that has no members yet begin behind what others left in the input topics; returns where.
+
+    Raises:
+        TaglineError: Kafka does not answer, or refuses.
+    """
+    with Reader(settings, group) as reader:
+        ends = reader.ends(INPUT_TOPICS)
+        starts = [TopicPartition(topic, number, offset) for (topic, number), offset in ends.items()]
+        try:
+            reader.consumer.commit(offsets=starts, asynchronous=False)
+        except KafkaException as error:
+            raise kafka_error(error, "choosing where the demo begins") from error
+    return ends
 
 
 def settle(tally: Tally, worker: WorkerProcess) -> None:

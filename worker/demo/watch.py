@@ -4,10 +4,9 @@ import json
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
-
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from typing import Any, NamedTuple
 
 from worker.contracts.deadletter import read_dead_letter
 from worker.contracts.topics import (
@@ -18,15 +17,16 @@ from worker.contracts.topics import (
     REVIEWS_TAGGED,
     TOPICS,
 )
-from worker.stream.errors import kafka_error
-from worker.telemetry.logs import kafka_logger
+from worker.settings import Settings
+from worker.stream.reading import Reader
+from worker.stream.record import Partition, Record
 
 TAGGED = (LISTINGS_TAGGED, REVIEWS_TAGGED)
 OUTPUT_TOPICS = tuple(topic.name for topic in TOPICS if topic.role != "input")
+SIGNALS = {RANKING_SIGNALS: "ranking", ADS_SIGNALS: "ads", CARE_ALERTS: "care"}
 RECENT = 14
 RATE_WINDOW_S = 5.0
 REMEMBERED_TEXTS = 20_000
-LEADER_TIMEOUT_S = 15.0
 
 
 class Tag(NamedTuple):
@@ -64,33 +64,23 @@ class Tally:
 
 
 class Watcher:
-    """Reads every output topic from its end, in a thread of its own, and keeps the tally."""
+    """Reads every output topic from its end, in a thread of its own, and keeps the tally.
 
-    def __init__(self, bootstrap_servers: str, tally: Tally) -> None:
+    Outcomes of inputs that lie before ``since`` are somebody else's and not counted; nor is a second outcome of the same input.
+    """
+
+    def __init__(self, settings: Settings, tally: Tally, *, since: Mapping[Partition, int]) -> None:
         self._tally = tally
+        self._since = since
         self._texts: dict[str, str] = {}
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": bootstrap_servers,
-                "group.id": "tagline-demo-watcher",
-                "enable.auto.commit": False,
-                "isolation.level": "read_committed",
-            },
-            logger=kafka_logger(),
-        )
+        self._seen: set[tuple[str, str, int, int]] = set()
+        self._reader = Reader(settings, "tagline-demo-watcher")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._read, name="demo-watcher", daemon=True)
 
     def start(self) -> None:
         """Take a position at the end of every output topic, then begin to read. Blocks for the look-up."""
-        topics = self._consumer.list_topics(timeout=LEADER_TIMEOUT_S).topics
-        partitions = [
-            TopicPartition(name, number) for name in OUTPUT_TOPICS for number in topics[name].partitions
-        ]
-        for partition in partitions:
-            # The end as it is now, not as it will be when the first fetch arrives.
-            partition.offset = self._end(partition)
-        self._consumer.assign(partitions)
+        self._reader.start(self._reader.ends(OUTPUT_TOPICS))
         self._thread.start()
 
     def stop(self) -> None:
@@ -98,7 +88,7 @@ class Watcher:
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
-        self._consumer.close()
+        self._reader.consumer.close()
 
     def remember(self, identity: str, text: str) -> None:
         """Keep the text that was sent for a listing or review, to show it beside its tag: outputs carry no text."""
@@ -106,38 +96,39 @@ class Watcher:
         if len(self._texts) > REMEMBERED_TEXTS:
             del self._texts[next(iter(self._texts))]
 
-    def _end(self, partition: TopicPartition) -> int:
-        deadline = time.monotonic() + LEADER_TIMEOUT_S
-        while True:
-            try:
-                return int(self._consumer.get_watermark_offsets(partition, timeout=LEADER_TIMEOUT_S)[1])
-            except KafkaException as error:
-                # A topic made a moment ago has no leader yet.
-                if time.monotonic() > deadline:
-                    raise kafka_error(error, "looking for the ends of the output topics") from error
-                time.sleep(0.1)
-
     def _read(self) -> None:
         while not self._stopping.is_set():
-            message = self._consumer.poll(0.1)
-            if message is None or message.error() is not None:
-                continue
-            topic, headers = message.topic() or "", message.headers() or []
-            letter = read_dead_letter(headers)  # type: ignore[arg-type] # values are bytes; the stub also allows str
-            if letter is not None:
-                self._tally.dead_letters[letter.reason] += 1
-            elif topic in TAGGED:
-                self._tagged(topic, json.loads(message.value() or b"{}"))
-            else:
-                self._tally.signals[
-                    {RANKING_SIGNALS: "ranking", ADS_SIGNALS: "ads", CARE_ALERTS: "care"}[topic]
-                ] += 1
+            record = self._reader.poll()
+            if isinstance(record, Record):
+                self._count(record)
 
-    def _tagged(self, topic: str, event: dict[str, object]) -> None:
+    def _count(self, record: Record) -> None:
+        letter = read_dead_letter(record.headers)
+        if letter is not None:
+            if self._is_new(record.topic, letter.topic, letter.partition, letter.offset):
+                self._tally.dead_letters[letter.reason] += 1
+            return
+        event = json.loads(record.value or b"{}")
+        source = event["source"]
+        if not self._is_new(record.topic, source["topic"], source["partition"], source["offset"]):
+            return
+        if record.topic in TAGGED:
+            self._tagged(record.topic, event)
+        else:
+            self._tally.signals[SIGNALS[record.topic]] += 1
+
+    def _is_new(self, output: str, topic: str, partition: int, offset: int) -> bool:
+        """Whether this is the first outcome on its topic of an input of this demo."""
+        key = (output, topic, partition, offset)
+        if offset < self._since.get((topic, partition), 0) or key in self._seen:
+            return False
+        self._seen.add(key)
+        return True
+
+    def _tagged(self, topic: str, event: Mapping[str, Any]) -> None:
         kind = "title" if topic == LISTINGS_TAGGED else "review"
         identity = str(event.get("listing_id" if kind == "title" else "review_id"))
         sentiment = event["sentiment"]
-        assert isinstance(sentiment, dict)  # noqa: S101 # our own contract
         tally = self._tally
         tally.tagged += 1
         tally.labels[sentiment["label"]] += 1

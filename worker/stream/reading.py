@@ -67,6 +67,17 @@ class Reader:
             found[topic, number] = low_high
         return found
 
+    def ends(self, topics: Sequence[str]) -> dict[Partition, int]:
+        """Where each partition ends now, to read only what comes later. Waits for leaders of topics made a moment ago."""
+        deadline = time.monotonic() + ANSWER_TIMEOUT_S
+        while True:
+            try:
+                return end_positions(self.bounds(self.partitions(topics)))
+            except DependencyError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
     def since(self, partitions: Sequence[Partition], timestamp_ms: int) -> dict[Partition, int]:
         """The first offset of each partition whose record is not older; the end of a partition without one."""
         asked = [TopicPartition(topic, number, timestamp_ms) for topic, number in partitions]
