@@ -1,5 +1,6 @@
 """What every command shares: help, errors and their exit codes, the version, quick and quiet behaviour."""
 
+import io
 import os
 import re
 import subprocess
@@ -151,6 +152,15 @@ def test_results_own_stdout_and_logs_are_as_before_afterwards(
     assert "something to know" in output.err
     assert "routine" not in output.err
     assert structlog.get_config() == before
+
+
+def test_a_locale_without_a_character_shows_a_question_mark(
+    probe: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="gbk"))
+    assert probe(lambda: print("很好 👍")) == 0
+    assert written.getvalue() == "很好 ?\n".encode("gbk")
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

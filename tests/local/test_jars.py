@@ -49,6 +49,23 @@ def ignore(_line: str) -> None:
     pass
 
 
+def test_a_cache_folder_that_cannot_be_made_is_said_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DependencyError, match="cannot make the folder") as refused:
+        ensure(tmp_path / "file" / "cache", ignore, resolver=Source(), wanted=WANTED)
+    assert "TAGLINE_CACHE_DIR" in (refused.value.hint or "")
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    with pytest.raises(DependencyError, match="no home folder") as refused:
+        default_cache({})
+    assert "TAGLINE_CACHE_DIR" in (refused.value.hint or "")
+
+
 def files_in(cache: Path) -> set[str]:
     return {path.name for path in (cache / f"kafka-{KAFKA_VERSION}").iterdir() if path.name != ".lock"}
 

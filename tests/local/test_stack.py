@@ -279,6 +279,21 @@ def test_the_users_own_that_do_not_listen_are_an_error(tmp_path: Path) -> None:
         Stack(tmp_path, PLAIN | {KAFKA_VARIABLE: nobody}).up(ignore)
 
 
+def test_an_address_without_a_port_means_the_clients_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def refuse(address: tuple[str, int], timeout: float) -> socket.socket:
+        asked.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    own = {KAFKA_VARIABLE: "broker", CACHE_VARIABLE: "redis://cache"}
+    assert not any(part.running for part in Stack(tmp_path, PLAIN | own).status())
+    assert asked == [("broker", 9092), ("cache", 6379)]
+
+
 def test_a_folder_that_is_no_kafka_is_refused_as_kafka_home(tmp_path: Path) -> None:
     with pytest.raises(DependencyError, match="holds no Kafka 4"):
         Stack(tmp_path, PLAIN | {"KAFKA_HOME": str(tmp_path)}).up(ignore)

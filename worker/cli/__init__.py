@@ -5,6 +5,7 @@
 one of them is used, so that ``tagline --help`` does not wait for torch.
 """
 
+import io
 import os
 import sys
 import traceback
@@ -62,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ``arguments`` are those after the program's name; ``sys.argv`` when not given. A command ends well by returning (an
     integer is taken as the exit code) or early by ``typer.Exit(code)``, and badly by a ``TaglineError``.
     """
+    _print_what_can_be_printed()
     try:
         code = _run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
@@ -109,6 +111,13 @@ def _complain(message: str, hint: str | None = None) -> None:
     print(f"error: {message}", file=sys.stderr)
     if hint:
         print(f"hint: {hint}", file=sys.stderr)
+
+
+def _print_what_can_be_printed() -> None:
+    """In a locale that lacks some characters (GBK has no emoji) they are shown as question marks, not as a crash."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
+            stream.reconfigure(errors="replace")
 
 
 def _discard_stdout() -> None:

@@ -4,7 +4,6 @@ The stack's modules are imported by the commands that need them: a container fee
 """
 
 import json
-import os
 import shlex
 import sys
 import time
@@ -87,10 +86,10 @@ def feed(
 ) -> None:
     """Send sample listings and reviews, a few of them broken, to the input topics."""
     from worker.local.feeding import send
-    from worker.settings import load
+    from worker.settings import load, resolve
 
     overrides: dict[str, object] = {}
-    if not os.environ.get("TAGLINE_KAFKA_BOOTSTRAP_SERVERS"):
+    if resolve().origins["kafka.bootstrap_servers"] == "default":
         from worker.local.stack import Stack
 
         overrides["kafka.bootstrap_servers"] = Stack().addresses().bootstrap_servers

@@ -19,6 +19,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from worker.errors import DependencyError
+from worker.local.folders import make_folder
 
 KAFKA_VERSION = "4.3.1"
 _AT_ONCE = 8
@@ -58,7 +59,12 @@ def default_cache(environment: Mapping[str, str]) -> Path:
     chosen = environment.get("TAGLINE_CACHE_DIR")
     if chosen:
         return Path(chosen).absolute()
-    return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "tagline"
+    try:
+        return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "tagline"
+    except RuntimeError as error:
+        raise DependencyError(
+            "this user has no home folder to keep Kafka in", hint="set TAGLINE_CACHE_DIR to a folder of yours"
+        ) from error
 
 
 def ensure(
@@ -75,7 +81,7 @@ def ensure(
     wanted = pinned() if wanted is None else wanted
     folder = cache / f"kafka-{KAFKA_VERSION}"
     if _lacking(folder, wanted):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, "TAGLINE_CACHE_DIR")
         with _locked(folder):
             missing = _lacking(folder, wanted)  # another project may have fetched them meanwhile
             if missing:

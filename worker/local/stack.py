@@ -23,6 +23,8 @@ from worker.local.state import State, StateFile, default_folder
 
 KAFKA_VARIABLE = "TAGLINE_KAFKA_BOOTSTRAP_SERVERS"
 CACHE_VARIABLE = "TAGLINE_REDIS_URL"
+KAFKA_PORT, CACHE_PORT = 9092, 6379
+"""What the clients take for an address without a port."""
 
 Progress = Callable[[str], None]
 
@@ -78,13 +80,15 @@ class Stack:
         state = self._state.read()
         kafka_url, cache_url = self._users_kafka(state), self._users_cache(state)
         if kafka_url:
-            kafka = PartStatus("kafka", "yours", _reachable(kafka_url), kafka_url, None)
+            kafka = PartStatus("kafka", "yours", _reachable(kafka_url, KAFKA_PORT), kafka_url, None)
         else:
             kafka = PartStatus(
                 "kafka", "ours", self._kafka_answers(state), _broker_address(state), _pid(state.broker)
             )
         if cache_url:
-            cache = PartStatus("cache", "yours", _reachable(cache_url), _without_password(cache_url), None)
+            cache = PartStatus(
+                "cache", "yours", _reachable(cache_url, CACHE_PORT), _without_password(cache_url), None
+            )
         else:
             cache = PartStatus(
                 "cache", "ours", self._cache_answers(state), _cache_url(state), _pid(state.cache)
@@ -193,7 +197,7 @@ class Stack:
         named = self._users_kafka(state)
         if named:
             progress(f"Kafka: using yours at {named} ({KAFKA_VARIABLE} is set), starting none")
-            _require(named, KAFKA_VARIABLE)
+            _require(named, KAFKA_VARIABLE, KAFKA_PORT)
             return named
         if state.broker is not None and process.is_alive(state.broker):
             _broker_of(self._kafka_folder, state).wait_until_answering(state.broker)
@@ -251,7 +255,7 @@ class Stack:
             progress(
                 f"cache: using yours at {_without_password(named)} ({CACHE_VARIABLE} is set), starting none"
             )
-            _require(named, CACHE_VARIABLE)
+            _require(named, CACHE_VARIABLE, CACHE_PORT)
             return named
         server = CacheServer(self._cache_folder, state.cache_port)
         if state.cache is not None and process.is_alive(state.cache):
@@ -309,15 +313,15 @@ def _pid(started: Started | None) -> int | None:
     return started.pid if started is not None and process.is_alive(started) else None
 
 
-def _require(address: str, variable: str) -> None:
-    if not _reachable(address):
+def _require(address: str, variable: str, default_port: int) -> None:
+    if not _reachable(address, default_port):
         raise DependencyError(
             f"nothing listens at {_without_password(address)}, which {variable} names",
             hint=f"start it, or unset {variable} to have one started here",
         )
 
 
-def _reachable(address: str) -> bool:
+def _reachable(address: str, default_port: int) -> bool:
     """Whether something listens there. Only that: asking more would need the user's credentials."""
     if address.startswith("unix://"):
         with socket.socket(socket.AF_UNIX) as client:
@@ -325,7 +329,7 @@ def _reachable(address: str) -> bool:
     for server in address.split(","):
         url = urlsplit(server if "://" in server else f"//{server}")
         try:
-            socket.create_connection((url.hostname or "", url.port or 6379), timeout=2.0).close()
+            socket.create_connection((url.hostname or "", url.port or default_port), timeout=2.0).close()
         except (OSError, ValueError):
             continue
         return True

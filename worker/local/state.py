@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from worker.local.folders import make_folder
 from worker.local.process import Started
 
 _FORMAT = 1
@@ -57,7 +58,7 @@ class StateFile:
     def update(self, **changes: Any) -> State:
         """Write the state with ``changes`` applied, in one step: a crash leaves the old one or the new one."""
         state = replace(self.read(), **changes)
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._file.parent, "TAGLINE_LOCAL_DIR")
         descriptor, temporary = tempfile.mkstemp(dir=self._file.parent, prefix=".state-")
         with os.fdopen(descriptor, "w") as file:
             json.dump(asdict(state), file, indent=1)
@@ -70,7 +71,7 @@ class StateFile:
 
         The system lets go of it when the holder ends, however it ends, so a stale lock does not exist.
         """
-        self._lock_file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._lock_file.parent, "TAGLINE_LOCAL_DIR")
         with self._lock_file.open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -93,5 +93,6 @@ def kafka_error(error: KafkaError | KafkaException, doing: str) -> TaglineError:
     if code in _FENCED:
         return DependencyError(message, hint="Another process has taken over with the same transactional id.")
     return DependencyError(
-        message, hint="Is Kafka up at kafka.bootstrap_servers? `tagline doctor` looks closer."
+        message, hint="Is Kafka up at kafka.bootstrap_servers? `tagline doctor` looks closer. For a local stack that is up: "
+        'eval "$(tagline local env)"',
     )
