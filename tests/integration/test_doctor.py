@@ -1,13 +1,17 @@
 """`tagline doctor` against a real broker and a real cache."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from tests.integration.redis_faults import PrivateValkey
 from worker.cli import main
+from worker.doctor.cache import check
 from worker.errors import ExitCode
+from worker.settings import load
 
 pytestmark = pytest.mark.integration
 
@@ -70,3 +74,23 @@ def test_an_offset_that_is_no_longer_in_the_topic_fails_as_data(
     code, findings = report(capsys)
     assert code == ExitCode.DATA
     assert f"listings.created.v1[0] at {end + 1000:,}" in findings["group"]["detail"]
+
+
+def test_a_redis_user_that_may_not_ask_for_facts_is_a_warning_and_one_that_may_not_read_a_failure(
+    tmp_path: Path,
+) -> None:
+    users = [
+        word
+        for name, allowed in (("cache", ("+mget", "+set")), ("nobody", ("+ping",)))
+        for word in ("--user", name, "on", ">right", "~*", "-@all", "+select", *allowed)
+    ]
+    server = PrivateValkey(*users, folder=tmp_path).start()
+    try:
+        found = [
+            check(load({"redis.url": server.url.replace("//", f"//{user}:right@")}))
+            for user in ("cache", "nobody")
+        ]
+    finally:
+        server.stop()
+    assert [[finding.level for finding in findings] for findings in found] == [["warning"], ["failed"]]
+    assert "not how it is set up" in found[0][0].detail

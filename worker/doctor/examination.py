@@ -41,7 +41,10 @@ def _model(examination: Examination) -> list[Finding]:
 def _broker(examination: Examination) -> list[Finding]:
     facts = examination.cluster
     if isinstance(facts, DependencyError):
-        hint = "is Kafka up at kafka.bootstrap_servers? `tagline local up` starts one on this machine"
+        hint = (
+            "is Kafka up at kafka.bootstrap_servers? `tagline local up` starts one on this machine; "
+            'eval "$(tagline local env)" points a shell at it'
+        )
         return [failed("broker", facts.message, hint, facts.exit_code)]
     if isinstance(facts, TaglineError):
         return [_from_error("broker", facts)]
