@@ -39,6 +39,10 @@ def test_superlative_claims_are_found(title):
         "Model no. 12 filter",
         "Bestway pool pump",
         "First aid kit",
+        "The mug no one else makes",
+        "万能遥控器 电视通用",
+        "极品飞车 游戏光盘",
+        "Best friends necklace",
     ],
 )
 def test_facts_are_not_claims(title):
@@ -47,13 +51,47 @@ def test_facts_are_not_claims(title):
 
 @pytest.mark.parametrize(
     "title",
-    ["九成新 相机", "95新 手机", "二手书", "屏幕有划痕 平板", "Refurbished laptop", "Used bike, dented"],
+    [
+        "九成新 相机",
+        "95新 手机",
+        "二手书",
+        "屏幕有划痕 平板",
+        "已拆封 手机",
+        "有故障 相机",
+        "Refurbished laptop",
+        "Used bike, dented",
+        "Laptop, scratched lid",
+        "Cracked screen phone",
+        "Damaged box, kettle",
+    ],
 )
 def test_disclosed_conditions_are_found(title):
     assert title_findings(title).disclosed
 
 
-@pytest.mark.parametrize("title", ["全新正品 相机", "Unused stamps", "Crackers, salted", "2019新款"])
+@pytest.mark.parametrize(
+    "title",
+    [
+        "全新正品 相机",
+        "青岚 X3 手机 全新未拆封",
+        "防划痕手机壳",
+        "无划痕 平板",
+        "不掉漆 水杯",
+        "耐磨防刮 防磕碰 行李箱",
+        "汽车故障诊断仪",
+        "有修身效果的连衣裙",
+        "2019新款",
+        "Unused stamps",
+        "Never used drill",
+        "Chair, can be used outdoors",
+        "Scarf that can be worn as a shawl",
+        "Crackers, salted",
+        "Cracked pepper grinder",
+        "scratch-resistant phone case",
+        "anti-scratch film",
+        "Mask for damaged hair",
+    ],
+)
 def test_new_goods_disclose_nothing(title):
     assert not title_findings(title).disclosed
 

@@ -16,19 +16,24 @@ _SUPERLATIVES_ZH = (
     r"|第一(?:品牌|名牌|销量|选择|好评|口碑)"
     r"|(?:全国|全网|全球|世界|中国|亚洲|国内|行业|业界|同行|销量|口碑|品质|质量|性价比|排名|人气)(?:排名|销量)?第一"
     r"|(?:国家|世界|宇宙|全球|殿堂|史诗)级(?!别)"
-    r"|顶级|极品|至尊|独一无二|绝无仅有|史无前例|前所未有|天下无双|无与伦比|万能|唯一正品|王牌|冠军品牌|全网最|全球最|史上最|世界领先|遥遥领先"
+    r"|顶级|极品(?!飞车)|至尊|独一无二|绝无仅有|史无前例|前所未有|天下无双|无与伦比|唯一正品|王牌|冠军品牌|全网最|全球最|史上最|世界领先|遥遥领先"
 )
 _SUPERLATIVES_EN = (
-    r"\bbest\b(?![ -]?(?:before|by|man|regards|wishes)\b)|\b(?:no|nr|number)\.? ?(?:1|one)\b|#1\b|\bworld(?:'?s)?[ -]?(?:finest|leading|class|first)\b"
+    r"\bbest\b(?![ -]?(?:before|by|man|regards|wishes|friends?|bud(?:dy|dies))\b)|\b(?:no|nr)\.? ?1\b|\bnumber ?(?:1|one)\b|#1\b|\bworld(?:'?s)?[ -]?(?:finest|leading|class|first)\b"
     r"|\b(?:cheapest|greatest|finest|unbeatable|unrivall?ed|unparalleled|peerless|top[ -]rated|lowest price)\b"
 )
 SUPERLATIVE = re.compile(f"{_SUPERLATIVES_ZH}|{_SUPERLATIVES_EN}")
 """Claims that the Advertising Law of China (article 9, 3) and most marketplaces' rules forbid."""
 
 CONDITION = re.compile(
-    r"二手|[六七八九5-9]5?成新|9[0-9]新|旧款转让|闲置|翻新|官翻|瑕疵|划痕|磕碰|掉漆|裂痕|破损|故障|损坏|配件机|尾货|微瑕|样品|展示机|拆封|维修过|有修"
-    r"|\b(?:used|pre-?owned|second[ -]?hand|refurbished|renewed|open[ -]box|for parts|not working|as[ -]is|scratch(?:es|ed)?"
-    r"|dent(?:s|ed)?|crack(?:s|ed)?|faulty|defect(?:s|ive)?|damaged|worn|display model|factory seconds)\b"
+    r"二手|[六七八九5-9]5?成新|9[0-9]新|旧款转让|闲置|翻新|官翻|瑕疵|尾货|微瑕|样品|展示机|配件机|损坏|故障(?!诊断|检测|码|灯)"
+    r"|(?<![未防无不抗没])(?:划痕|磕碰|掉漆|裂痕|破损|拆封|维修过)|有修(?![身复饰护颜])"
+    r"|(?<!never )(?<!be )\bused\b(?! (?:for|as|in|with|to|by|on|outdoors|indoors)\b)"
+    r"|\b(?:pre-?owned|second[ -]?hand|refurbished|renewed|open[ -]box|for parts|not working|as[ -]is|dent(?:s|ed)?|faulty"
+    r"|defect(?:s|ive)?|display model|factory seconds)\b"
+    r"|(?<!no )(?<!anti)(?<!anti[ -])(?<!without )\bscratch(?:es|ed)?\b(?![ -]?(?:resist|proof|remov|free|guard|protect))"
+    r"|(?<!no )\bcrack(?:s|ed)?\b(?! (?:pepper|wheat|black|resist|heel))|\bdamaged\b(?! (?:hair|skin|nail))"
+    r"|(?<!be )\bworn\b(?! (?:as|with|by|on|over|under)\b)"
 )
 """A seller says that the goods are used, repaired or faulty."""
 
