@@ -154,6 +154,10 @@ def test_times_are_taken_in_every_documented_form_and_become_utc():
         ({"verified_purchase": "yes"}, Reason.INVALID_FIELD),
         ({"listing_id": ""}, Reason.INVALID_FIELD),
         ({"listing_id": "L\n1"}, Reason.INVALID_FIELD),
+        ({"listing_id": "L1\u200b"}, Reason.INVALID_FIELD),
+        ({"review_id": "\ufeffR1"}, Reason.INVALID_FIELD),
+        ({"reviewer_id": "U\u202e1"}, Reason.INVALID_FIELD),
+        ({"order_id": "O\u20281"}, Reason.INVALID_FIELD),
         ({"reviewer_id": "u" * 129}, Reason.FIELD_TOO_LONG),
         ({"body": "x" * 50_001}, Reason.FIELD_TOO_LONG),
         ({"title": "x" * 2_001}, Reason.FIELD_TOO_LONG),
@@ -165,6 +169,19 @@ def test_mistyped_and_oversized_fields_are_rejected(changes, reason):
     rejection = review(**changes)
     assert isinstance(rejection, Rejection)
     assert rejection.reason is reason
+
+
+def test_a_whole_rating_may_be_written_as_a_double():
+    rating = review(rating=5.0).event.rating
+    assert rating == 5
+    assert isinstance(rating, int)
+
+
+def test_what_tagging_does_not_need_may_be_missing_or_malformed_in_a_structured_event_too():
+    inbound = structured(type=None, id=5, time=1_700_000_000)
+    assert isinstance(inbound, Inbound)
+    assert (inbound.event_id, inbound.event_at) == (None, None)
+    assert structured(id="x\x00").event_id is None
 
 
 def test_a_number_is_not_a_title():

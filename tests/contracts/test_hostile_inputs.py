@@ -57,7 +57,7 @@ HOSTILE = {
     "a 5,000-digit integer": (with_field(b'"rating":' + b"9" * 5_000), Reason.NUMBER_TOO_LONG),
     "a 5,000-digit integer in an unknown field": (with_field(b'"x":' + b"9" * 5_000), Reason.NUMBER_TOO_LONG),
     "a 900,000-digit integer": (with_field(b'"x":' + b"9" * 900_000), Reason.NUMBER_TOO_LONG),
-    "a 900,000-digit fraction": (with_field(b'"rating":0.' + b"9" * 900_000), Reason.INVALID_FIELD),
+    "a 900,000-digit fraction": (with_field(b'"rating":4.' + b"4" * 900_000), Reason.INVALID_FIELD),
     "a huge exponent": (with_field(b'"posted_at":1e999999999'), Reason.INVALID_FIELD),
     "a 10 MB text": (with_body("x" * 10_000_000), Reason.TOO_LARGE),
     "a million zero-width characters": (with_body("\u200b" * 1_000_000), Reason.TOO_LARGE),

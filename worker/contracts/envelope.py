@@ -61,9 +61,9 @@ class _Structured(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     specversion: str
-    type: str
-    id: str | None = None
-    time: str | None = None
+    type: str | None = None
+    id: Any = None
+    time: Any = None
     data: Any = None
     data_base64: str | None = None
 
@@ -202,7 +202,7 @@ def _decode_structured(source: _Source, value: bytes, headers: dict[str, bytes])
         return rejection
     if not envelope.specversion.startswith("1."):
         return Rejection(Reason.UNSUPPORTED_ENVELOPE, "specversion: only 1.x is read")
-    if not _names(envelope.type, source.type_name):
+    if envelope.type is not None and not _names(envelope.type, source.type_name):
         return Rejection(Reason.WRONG_TYPE, f"type: not {source.type_name}")
     try:
         if envelope.data is not None:
@@ -219,8 +219,8 @@ def _decode_structured(source: _Source, value: bytes, headers: dict[str, bytes])
     attributes: dict[str, bytes] = {
         name: headers[name] for name in ("traceparent", "tracestate") if name in headers
     }
-    if envelope.id:
-        attributes["ce_id"] = envelope.id.encode()
-    if envelope.time:
-        attributes["ce_time"] = envelope.time.encode()
+    # As in headers, an id or a time that cannot be used is passed over: tagging needs neither.
+    for name, given in (("ce_id", envelope.id), ("ce_time", envelope.time)):
+        if isinstance(given, str) and given:
+            attributes[name] = given.encode("utf-8", "replace")
     return _inbound(source, event, attributes)

@@ -5,21 +5,36 @@ Readers are tolerant where it costs nothing and strict where a guess would end u
 * unknown fields are ignored, whatever they hold (a ``NaN`` too); of a key that occurs twice the last one counts;
 * a field of the wrong type is an error: a number is not a title, ``"5"`` and ``true`` are not ratings;
 * every string has a limit in characters, checked here, before normalisation; the normaliser has its own afterwards;
-* ids may not hold control characters, because they become keys and headers; texts may (the normaliser drops them);
+* ids may not hold control or invisible characters, because they become keys and headers; texts may (the normaliser
+  drops them);
 * times are RFC 3339 strings or Unix times in seconds or milliseconds; one without a zone is taken as UTC.
 """
 
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 TITLE_MAX_CHARS = 2_000
 BODY_MAX_CHARS = 50_000
 
-Id = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+Id = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=128,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+$",
+    ),
+]
 _Locale = Annotated[str, Field(max_length=35)]
-_Rating = Annotated[int, Field(strict=True, ge=1, le=5)]
+
+
+def _whole(value: object) -> object:
+    """``5.0``, as languages whose numbers are all doubles write 5, for 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_Rating = Annotated[int, Field(strict=True, ge=1, le=5), BeforeValidator(_whole)]
 _Flag = Annotated[bool, Field(strict=True)]
 
 
