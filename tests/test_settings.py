@@ -118,6 +118,23 @@ def test_variables_that_name_places_are_not_settings() -> None:
     assert load(environ={"TAGLINE_LOCAL_DIR": "/x", "TAGLINE_CACHE_DIR": "/y", "HOME": "/z"}) == Settings()
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {
+            "TAGLINE_SERVICE_HOST": "10.0.0.1",
+            "TAGLINE_SERVICE_PORT": "9464",
+            "TAGLINE_SERVICE_PORT_METRICS": "9464",
+        },
+        {"TAGLINE_PORT": "tcp://10.0.0.1:9464", "TAGLINE_PORT_9464_TCP_ADDR": "10.0.0.1"},
+        {"TAGLINE_TELEMETRY_PORT": "tcp://10.0.0.1:9464"},
+    ],
+)
+def test_variables_that_kubernetes_makes_for_a_service_are_passed_over(variables: dict[str, str]) -> None:
+    assert load(environ=variables) == load(environ={})
+    assert load(environ=variables | {"TAGLINE_KAFKA_GROUP_ID": "g"}).kafka.group_id == "g"
+
+
 def test_every_wrong_value_gets_its_own_line_with_its_source() -> None:
     message = refused({"TAGLINE_WINDOW_MAX_RECORDS": "many", "TAGLINE_DELIVERY": "twice"})
     assert "window.max_records (from TAGLINE_WINDOW_MAX_RECORDS): should be a valid integer" in message

@@ -7,6 +7,7 @@ the files that the environment names.
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,9 @@ PREFIX = "TAGLINE_"
 CONFIG_VARIABLE = "TAGLINE_CONFIG"
 NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "TAGLINE_LOCAL_DIR", "TAGLINE_CACHE_DIR"})
 """Variables under our prefix that name places on this machine and are read before any setting is."""
+
+_SERVICE_LINK = re.compile(r"(_SERVICE_HOST|_SERVICE_PORT(_\w+)?|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)$")
+_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 
 _LONGEST_SHOWN = 80
 """Characters of a wrong value that an error message repeats."""
@@ -111,7 +115,10 @@ def _from_environment(environ: Mapping[str, str], fields: Mapping[str, FieldInfo
     given = {
         variable: text
         for variable, text in environ.items()
-        if variable.startswith(PREFIX) and variable not in NOT_SETTINGS and text
+        if variable.startswith(PREFIX)
+        and variable not in NOT_SETTINGS
+        and text
+        and not _is_service_link(variable, text)
     }
     values: Values = {}
     unknown: list[str] = []
@@ -129,6 +136,13 @@ def _from_environment(environ: Mapping[str, str], fields: Mapping[str, FieldInfo
             unknown.append(variable)
     _refuse("variable", unknown, list(names), "the environment")
     return values
+
+
+def _is_service_link(variable: str, text: str) -> bool:
+    """Whether Kubernetes made the variable, as it does in every pod for a service whose name begins with `tagline`."""
+    return bool(
+        _SERVICE_LINK.search(variable) or (variable.endswith("_PORT") and _SERVICE_ADDRESS.match(text))
+    )
 
 
 def _parsed(variable: str, text: str, field: FieldInfo) -> object:
