@@ -16,7 +16,14 @@ from training.export import load_bundle
 from training.finetune import FinetuneConfig
 from training.prepare import LeakError, check_no_leak, text_key
 from training.recipes.augment_form import sentences, set_apart
-from training.recipes.shipped import BundleConfig, ShippedConfig, read_split, reproduce, stage_data
+from training.recipes.shipped import (
+    BundleConfig,
+    ShippedConfig,
+    read_split,
+    reproduce,
+    stage_data,
+    validation_sets,
+)
 from training.recipes.shipped_data import doubtful_rows, prepare_shipped
 from training.trainer import TrainConfig
 
@@ -124,6 +131,15 @@ def test_preparing_twice_gives_the_same_splits(data: Path, tmp_path: Path) -> No
     assert prepare_shipped(data).splits == prepare_shipped(data).splits
     stage_data(data, tmp_path)
     assert read_split(tmp_path / "splits", "train") == prepare_shipped(data).splits["train"]
+
+
+def test_the_rows_scored_while_training_are_drawn_from_the_whole_set(data: Path, tmp_path: Path) -> None:
+    stage_data(data, tmp_path)
+    whole = validation_sets(tmp_path / "splits")["shop"]
+    drawn = validation_sets(tmp_path / "splits", 20)["shop"]
+    assert len(drawn) == 20 < len(whole)
+    assert drawn == validation_sets(tmp_path / "splits", 20)["shop"]
+    assert any(row in whole[len(whole) // 2 :] for row in drawn)
 
 
 def test_sentences_with_two_minds_are_doubtful(data: Path) -> None:

@@ -1,5 +1,6 @@
 """The shipped bundle, stage by stage: data, vocabulary, teacher, student. Every stage is skipped when its result stands."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from training.metrics import Floats, Ints
 from training.model import Columns, choose_pieces, prune_embeddings, prune_tokenizer
 from training.predict import probabilities_of
 from training.prepare import without
-from training.recipes.shipped_data import doubtful_rows, prepare_shipped
+from training.recipes.shipped_data import SEED, doubtful_rows, prepare_shipped
 from training.runs import read_json, write_json
 from training.titles.refit import labelled_by_functions, refit_titles
 from training.trainer import TrainConfig, fastest_precision
@@ -47,7 +48,7 @@ TEACHER = TrainConfig(epochs=2.0, lr=1e-4, seed=1, average_decay=0.998, evaluate
 STUDENT = TrainConfig(epochs=3.0, lr=2e-4, seed=2, average_decay=0.998, evaluate_every_steps=600)
 
 VALIDATION_LIMIT = 300
-"""Rows of each validation set that are scored during training; the whole sets are for calibration."""
+"""Rows of each validation set, drawn at random, that are scored during training; the whole sets are for calibration."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,17 @@ def read_split(folder: Path, name: str) -> list[Row]:
 
 
 def validation_sets(folder: Path, limit: int | None = None) -> dict[str, list[Row]]:
-    """All validation splits by name, the first ``limit`` rows of each."""
+    """All validation splits by name; of each ``limit`` rows at random, because they stand in the order of their sets."""
     names = sorted(path.name.removesuffix(".jsonl.gz") for path in folder.glob("validation_*.jsonl.gz"))
-    return {name.removeprefix("validation_"): read_split(folder, name)[:limit] for name in names}
+    sets = {name.removeprefix("validation_"): read_split(folder, name) for name in names}
+    if limit is None:
+        return sets
+    return {
+        name: random.Random(SEED).sample(rows, limit)
+        if len(rows) > limit
+        else rows  # no secret depends on it
+        for name, rows in sets.items()
+    }
 
 
 def stage_vocabulary(base: str, splits: Path, out: Path, pieces: int) -> Path:
