@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -13,7 +14,6 @@ from training.batches import Batch
 from training.data import Row
 from training.finetune import FinetuneConfig, finetune_model
 from training.objective import Objective, log_probabilities, logits_of, soft_cross_entropy
-from training.runs import write_run
 from training.trainer import State
 from worker.errors import UsageError
 
@@ -60,6 +60,14 @@ class TeacherAnswers:
             )
             self._keep(batch, said.logits.float())
         return self._logits[batch.index], said.hidden_states
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was said: asked again beside other neighbours, the teacher answers otherwise in the last digits."""
+        return {"logits": self._logits, "known": self._known}
+
+    def load_state_dict(self, stored: Mapping[str, Any]) -> None:
+        """Remember that instead."""
+        self._logits, self._known = stored["logits"], stored["known"]
 
     def _keep(self, batch: Batch, logits: torch.Tensor) -> None:
         self._logits[batch.index] = logits
@@ -115,14 +123,24 @@ def distil(
     """
     if config.finetune.layers is None:
         raise UsageError("say which of the teacher's layers the student keeps")
-    write_run(out, stage="distil", options={"teacher": teacher_folder, "config": config}, inputs=inputs)
     teacher, tokenizer, columns = models.load(teacher_folder)
     student, _, _ = models.load(teacher_folder)
     models.keep_layers(student, config.finetune.layers)
     answers = TeacherAnswers(teacher, len(rows), columns.width)
     objective = _objective(answers, config.finetune.layers, config)
     return finetune_model(
-        student, tokenizer, columns, rows, validation_rows, out, config.finetune, objective=objective
+        student,
+        tokenizer,
+        columns,
+        rows,
+        validation_rows,
+        out,
+        config.finetune,
+        objective=objective,
+        options={"teacher": teacher_folder, "config": config},
+        stage="distil",
+        inputs=inputs,
+        remembered=[answers],
     )
 
 

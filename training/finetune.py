@@ -3,24 +3,28 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from tokenizers import Tokenizer
 from transformers import BertForSequenceClassification, PreTrainedModel
 
 from training import model as models
 from training.batches import Example, encode
+from training.checkpoint import data_digest
 from training.data import Row, labels_by_kind
 from training.efficient.methods import trainable_share
 from training.efficient.store import merged, save_efficient
 from training.freezing import Freezing, freeze
+from training.hooks import Stateful
 from training.metrics import score
 from training.model import Columns
 from training.objective import Objective
 from training.options import RecipeConfig
 from training.predict import gold_of, logits_for, probabilities_of
 from training.runs import peak_resident_mb, read_json, write_json, write_run
-from training.trainer import State, TrainConfig, Trainer, Validation, fastest_precision, run_length
+from training.trainer import State, TrainConfig, Trainer, Validation, run_length
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,10 @@ class FinetuneConfig:
     metric: str = "accuracy"
 
 
-def validate_on(
-    sets: Mapping[str, Sequence[Example]], columns: Columns, *, pad_id: int, bfloat16: bool
-) -> Validation:
+def validate_on(sets: Mapping[str, Sequence[Example]], columns: Columns, *, pad_id: int) -> Validation:
     """A function that scores a model: ``accuracy`` (mean over sets) and the accuracy of every set."""
 
-    def validation(model: PreTrainedModel) -> dict[str, float]:
+    def validation(model: PreTrainedModel, bfloat16: bool) -> dict[str, float]:
         result: dict[str, float] = {}
         f1: list[float] = []
         for name, examples in sets.items():
@@ -82,7 +84,6 @@ def finetune(
 
     ``validation_rows`` has named sets, each of one kind. Blocks until the run is over.
     """
-    write_run(out, stage="finetune", options={"base": Path(base), "config": config}, inputs=inputs)
     columns = Columns(labels_by_kind(train_rows))
     model = models.build(base, columns, layers=config.layers, dropout=config.dropout, seed=config.train.seed)
     tokenizer = models.load_tokenizer(models.base_files(base))
@@ -95,6 +96,8 @@ def finetune(
         out,
         config,
         objective=objective or config.recipe.objective(),
+        options={"base": Path(base), "config": config},
+        inputs=inputs,
     )
 
 
@@ -108,8 +111,18 @@ def finetune_model(
     config: FinetuneConfig,
     *,
     objective: Objective,
+    options: Mapping[str, Any],
+    stage: str = "finetune",
+    inputs: Sequence[Path] = (),
+    remembered: Sequence[Stateful] = (),
 ) -> State:
-    """Train a model that stands already; write before-and-after scores and what it cost (``cost.json``) beside it."""
+    """Train a model that stands already; write before-and-after scores and what it cost (``cost.json``, last) beside it.
+
+    ``options`` and ``inputs`` are what ``run.json`` tells; a run with other options is not resumed. ``remembered`` is what
+    the objective keeps from batch to batch.
+
+    :raises UsageError: ``out`` holds a checkpoint of another run. Nothing in it was changed then.
+    """
     pad_id = pad_id_of(tokenizer)
     examples = encode(train_rows, tokenizer, columns, max_tokens=config.max_tokens)
     sets = {
@@ -117,13 +130,13 @@ def finetune_model(
         for name, rows in validation_rows.items()
         if rows
     }
-    bfloat16 = (config.train.precision == "auto" and fastest_precision() == "bfloat16") or (
-        config.train.precision == "bfloat16"
-    )
-    validation = validate_on(sets, columns, pad_id=pad_id, bfloat16=bfloat16) if sets else None
-    trained, hooks = config.recipe.apply(model, steps=run_length(examples, config.train))
-    if config.recipe.efficient is None:
-        hooks = [*freeze(model, config.freezing, config.top_layers), *hooks]
+    validation = validate_on(sets, columns, pad_id=pad_id) if sets else None
+    torch.manual_seed(
+        config.train.seed
+    )  # new weights must be the same in every process, and when a run goes on
+    trained, hooks, step_hooks = config.recipe.apply(model, steps=run_length(examples, config.train))
+    # Perturbation first: it needs the embeddings' gradient, which thawing may drop.
+    hooks = [*hooks, *freeze(model, config.freezing, config.top_layers)]
     trainer = Trainer(
         trained,
         columns,
@@ -134,32 +147,35 @@ def finetune_model(
         pad_id=pad_id,
         validation=validation,
         metric=config.metric,
+        options={**options, "validation": {name: data_digest(part) for name, part in sets.items()}},
         after_backward=hooks,
+        after_step=step_hooks,
+        remembered=remembered,
     )
     report = out / "before_after.json"
-    before = validation(trained) if validation and not report.is_file() else None
-    if before is not None:
-        write_json(report, {"before": before})
+    if trainer.rank == 0:
+        (out / "cost.json").unlink(missing_ok=True)
+        write_run(out, stage=stage, options=options, inputs=inputs)
+        if trainer.state.step == 0:
+            report.unlink(missing_ok=True)
+            if validation:
+                write_json(report, {"before": validation(trained, trainer.bfloat16)})
     state = trainer.run()
     if trainer.rank == 0:
         trainable, parameters = trainable_share(trained)
-        write_json(
-            out / "cost.json",
-            {
-                "trainable_parameters": trainable,
-                "parameters": parameters,
-                "steps": state.step,
-                "seconds": round(state.elapsed_s, 1),
-                "peak_resident_mb": peak_resident_mb(),
-            },
-        )
+        cost = {
+            "trainable_parameters": trainable,
+            "parameters": parameters,
+            "steps": state.step,
+            "seconds": round(state.elapsed_s, 1),
+            "peak_resident_mb": peak_resident_mb(),
+            "precision": trainer.precision,
+        }
         if validation:
-            write_json(
-                report, {**read_json(report), "after": validation(trained), "best_step": state.best_step}
-            )
-        _save(
-            trained, tokenizer, columns, out, config.recipe
-        )  # last: it may fold the new weights into the old
+            after = validation(trained, trainer.bfloat16)
+            write_json(report, {**read_json(report), "after": after, "best_step": state.best_step})
+        _save(trained, tokenizer, columns, out, config.recipe)  # it may fold the new weights into the old
+        write_json(out / "cost.json", cost)  # last: who finds it may take the rest as whole
     return state
 
 

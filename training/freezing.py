@@ -4,18 +4,18 @@ from typing import Literal
 
 from transformers import BertForSequenceClassification
 
+from training.hooks import Hook, StepContext
 from training.optim import depth_of
-from training.trainer import Hook, StepContext
 from worker.errors import UsageError
 
 Freezing = Literal["none", "head", "top", "gradual"]
 
-GRADUAL_STEPS = 100
-"""With gradual thawing, one more layer trains after each this many steps."""
+THAWED_BY = 0.5
+"""With gradual thawing, one layer after the other joins from the top; after this share of the run all train."""
 
 
 def freeze(model: BertForSequenceClassification, how: Freezing, top_layers: int = 0) -> list[Hook]:
-    """Freeze parameters in place. Returns what the trainer must do after each backward (thawing step by step)."""
+    """Freeze parameters in place. Returns what the trainer must do after each backward (thawing layer by layer)."""
     if how == "none":
         return []
     layers = int(model.config.num_hidden_layers)
@@ -24,7 +24,9 @@ def freeze(model: BertForSequenceClassification, how: Freezing, top_layers: int 
     if how == "gradual":
         # Gradients of layers that are still frozen are dropped, so that the optimiser never sees them.
         def thaw(context: StepContext) -> None:
-            deepest = context.step // GRADUAL_STEPS
+            deepest = int(
+                context.progress / THAWED_BY * (layers + 1)
+            )  # below the last layer lie the embeddings
             for name, parameter in context.model.named_parameters():
                 if depth_of(name, layers) > deepest:
                     parameter.grad = None

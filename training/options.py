@@ -8,11 +8,11 @@ from transformers import BertForSequenceClassification, PreTrainedModel
 
 from training.data import Row
 from training.efficient.methods import EfficientConfig, wrap
+from training.hooks import Hook, StepHook
 from training.objective import Objective, cross_entropy
 from training.recipes.adversarial import Fgm, Pgd
 from training.recipes.augment import Augmentation, augmented
 from training.recipes.r_drop import r_drop
-from training.trainer import Hook
 
 Adversarial = Literal["none", "fgm", "pgd"]
 
@@ -44,14 +44,14 @@ class RecipeConfig:
 
     def apply(
         self, model: BertForSequenceClassification, *, steps: int
-    ) -> tuple[PreTrainedModel, list[Hook]]:
-        """The model to train in ``steps`` steps, and what runs after each backward."""
+    ) -> tuple[PreTrainedModel, list[Hook], list[StepHook]]:
+        """The model to train in ``steps`` steps, what runs after each backward, and what runs after each step."""
         wrapped: PreTrainedModel = model
         hooks: list[Hook] = []
+        step_hooks: list[StepHook] = []
         if self.adversarial != "none":
             hooks.append(Fgm().hook() if self.adversarial == "fgm" else Pgd().hook())
         if self.efficient is not None:
             efficient = replace(self.efficient, total_steps=self.efficient.total_steps or steps)
-            wrapped, more = wrap(model, efficient)
-            hooks += more
-        return wrapped, hooks
+            wrapped, step_hooks = wrap(model, efficient)
+        return wrapped, hooks, step_hooks

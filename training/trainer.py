@@ -1,33 +1,33 @@
 """The training loop: one file to read from top to bottom.
 
-It knows nothing of recipes: they bring an objective, and steps that run after backward (adversarial perturbation, rank
-allocation). A run that is killed goes on from its last checkpoint exactly as if it had not been: model, average, optimiser,
-random state and position are all stored. Under ``torchrun`` every process takes its share of the batches and gradients
-are averaged.
+It knows nothing of recipes: they bring an objective, hooks that run after the backward of each batch (adversarial
+perturbation, thawing) and hooks that run once a step (rank allocation). A run that is killed goes on from its last
+checkpoint exactly as if it had not been: model, average, optimiser, random state, position, precision and what hooks
+remember are all stored. Under ``torchrun`` every process takes its share of the batches and gradients are averaged; rank 0's
+clock decides for all of them.
 """
 
-import json
 import math
-import os
 import random
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from transformers import PreTrainedModel
 
-from training.batches import Batch, Example, collate, plan
+from training import checkpoint, processes
+from training.batches import Example, collate
+from training.hooks import Hook, Stateful, StepContext, StepHook
+from training.journal import Journal
 from training.model import Columns
 from training.objective import Objective
 from training.optim import Optimiser, Schedule, make_optimiser, parameter_groups, schedule_factor
+from training.precision import Precision, fastest_precision
 from worker.errors import UsageError
-
-Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -70,70 +70,29 @@ class State:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class StepContext:
-    """What a hook sees after backward and before the optimiser's step."""
-
-    model: PreTrainedModel
-    batch: Batch
-    objective: Objective
-    step: int
-    bfloat16: bool = False
-    share: float = 1.0
-    """Share of this batch in the step: 1 / accumulated batches."""
-
-    def backward(self) -> None:
-        """Forward and backward of the batch once more, adding to the gradients: what perturbing hooks need."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
-            loss = self.objective(self.model, self.batch) * self.share
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-
-
-Hook = Callable[[StepContext], None]
-Validation = Callable[[PreTrainedModel], dict[str, float]]
-
-
-def fastest_precision() -> Literal["float32", "bfloat16"]:
-    """bf16 where a matrix product of this machine is at least 1.5 times as fast in it. Takes about 0.1 s."""
-    left, right = torch.randn(1024, 384), torch.randn(384, 1536)
-
-    def seconds(dtype: torch.dtype) -> float:
-        a, b = left.to(dtype), right.to(dtype)
-        a @ b
-        start = time.perf_counter()
-        for _ in range(5):
-            a @ b
-        return time.perf_counter() - start
-
-    return "bfloat16" if seconds(torch.float32) > 1.5 * seconds(torch.bfloat16) else "float32"
-
-
-def processes() -> int:
-    """How many processes train together: what torchrun says, else 1."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+Validation = Callable[[PreTrainedModel, bool], dict[str, float]]
+"""Scores of a model by name; the flag asks for bfloat16 arithmetic."""
 
 
 def run_length(examples: Sequence[Example], config: TrainConfig) -> int:
-    """Steps of the optimiser in a whole run."""
-    batches = len(_share_of_epoch(examples, config, 0, rank=0, world=processes()))
-    return max(1, math.ceil(batches * config.epochs / config.accumulate))
+    """Steps of the optimiser in a whole run. The last step of an epoch may have fewer batches than the others.
+
+    :raises UsageError: there are fewer batches than processes.
+    """
+    steps = math.ceil(len(_share_of_epoch(examples, config, 0)) / config.accumulate)
+    return max(1, math.ceil(steps * config.epochs))
 
 
-def _share_of_epoch(
-    examples: Sequence[Example], config: TrainConfig, epoch: int, *, rank: int, world: int
-) -> list[list[int]]:
-    """The batches of one process in one epoch; every process has as many."""
+def _share_of_epoch(examples: Sequence[Example], config: TrainConfig, epoch: int) -> list[list[int]]:
     lengths = [len(example.ids) for example in examples]
-    batches = plan(lengths, tokens=config.tokens_per_batch, seed=config.seed, epoch=epoch)
-    usable = len(batches) - len(batches) % world if len(batches) >= world else len(batches)
-    return batches[:usable][rank::world]
+    return processes.share_of_epoch(lengths, tokens=config.tokens_per_batch, seed=config.seed, epoch=epoch)
 
 
 class Trainer:
     """Runs one training and keeps its folder.
 
-    The folder holds ``config.json`` (written by the caller), ``checkpoint.pt``, ``best.pt``, ``metrics.jsonl`` and
-    TensorBoard's files. Not for use from several threads.
+    The folder holds ``checkpoint.pt``, ``best.pt``, ``metrics.jsonl`` and TensorBoard's files. Not for use from several
+    threads. A new trainer stands where the folder's checkpoint stands; nothing in the folder changes before :meth:`run`.
     """
 
     def __init__(
@@ -148,17 +107,32 @@ class Trainer:
         pad_id: int,
         validation: Validation | None = None,
         metric: str = "accuracy",
+        options: Mapping[str, Any] | None = None,
         after_backward: Sequence[Hook] = (),
+        after_step: Sequence[StepHook] = (),
+        remembered: Sequence[Stateful] = (),
     ) -> None:
+        """``options``: all that was asked beside ``config``, so that a run is not resumed with others.
+
+        ``remembered``: what else the checkpoint holds, beside the states of ``after_step``.
+
+        :raises UsageError: nothing to train on, options that need a validation set without one, or a folder that holds a
+            checkpoint of another run.
+        """
         if not examples:
             raise UsageError("there is nothing to train on")
+        if validation is None and (config.patience or metric != "accuracy"):
+            raise UsageError(
+                "--patience and --metric look at validation files",
+                hint="give --validation, or leave them out",
+            )
         self.model, self.columns, self.examples = model, columns, examples
         self.objective, self.config, self.folder, self.pad_id = objective, config, folder, pad_id
-        self.validation, self.metric, self.after_backward = validation, metric, after_backward
-        self.rank, self.world = int(os.environ.get("RANK", "0")), processes()
-        if self.world > 1 and not dist.is_initialized():
-            dist.init_process_group("gloo")
-        self.precision = fastest_precision() if config.precision == "auto" else config.precision
+        self.validation, self.metric = validation, metric
+        self.after_backward, self.after_step = after_backward, after_step
+        self.remembered = [*after_step, *remembered]
+        self.rank = processes.rank()
+        processes.join()
         torch.manual_seed(config.seed + self.rank)
         random.seed(config.seed + self.rank)
         groups = parameter_groups(
@@ -176,6 +150,18 @@ class Trainer:
             {n: v.detach().clone() for n, v in self.trainable.items()} if config.average_decay else None
         )
         self.total_steps = run_length(examples, config)
+        self.identity = checkpoint.identity(
+            {"train": config, "metric": metric, **(options or {})},
+            examples,
+            model,
+            processes=processes.world(),
+        )
+        self.precision = self._resume()
+
+    @property
+    def bfloat16(self) -> bool:
+        """Whether products are computed in bfloat16."""
+        return self.precision == "bfloat16"
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
@@ -184,9 +170,8 @@ class Trainer:
 
         Leaves the best weights by the validation metric (the last ones without validation) in ``self.model``.
         """
-        self._resume()
         self.folder.mkdir(parents=True, exist_ok=True)
-        board = self._board()
+        journal = self._journal()
         last_save = last_report = segment_start = time.monotonic()
         elapsed_before = self.state.elapsed_s
         stop_at = None if stop_after_steps is None else self.state.step + stop_after_steps
@@ -194,36 +179,45 @@ class Trainer:
         self.model.train()
         while not self._finished():
             batches = self._epoch_batches(self.state.epoch)
-            while self.state.batch + self.config.accumulate <= len(batches) and not self._finished():
+            while self.state.batch < len(batches) and not self._finished():
                 chosen = batches[self.state.batch : self.state.batch + self.config.accumulate]
                 lr_factor = self.factor(self.progress())
                 for group in self.optimiser.param_groups:
                     group["lr"] = group["full_lr"] * lr_factor
                 loss = self._step(chosen)
                 running_loss, running_count = running_loss + loss, running_count + 1
-                self.state.batch += self.config.accumulate
+                self.state.batch += len(chosen)
                 self.state.step += 1
                 now = time.monotonic()
-                self.state.elapsed_s = elapsed_before + now - segment_start
-                if now - last_report > 10.0:
-                    self._report(running_loss / running_count, lr_factor)
-                    board.add_scalar("train/loss", running_loss / running_count, self.state.step)
-                    board.add_scalar("train/lr", self.config.lr * lr_factor, self.state.step)
+                self.state.elapsed_s, save = processes.agreed(
+                    (elapsed_before + now - segment_start, now - last_save > self.config.checkpoint_every_s)
+                )
+                if journal and now - last_report > 10.0:
+                    journal.training(
+                        step=self.state.step,
+                        steps=self.total_steps,
+                        epoch=self.state.epoch,
+                        loss=running_loss / running_count,
+                        lr=self.config.lr * lr_factor,
+                        progress=self.progress(),
+                        elapsed_s=self.state.elapsed_s,
+                    )
                     running_loss, running_count, last_report = 0.0, 0, now
                 if self.validation and self.state.step % self.config.evaluate_every_steps == 0:
-                    self._evaluate(board)
+                    self._evaluate(journal)
                 if stop_at is not None and self.state.step >= stop_at:
                     self._save()
                     return self.state
-                if now - last_save > self.config.checkpoint_every_s:
+                if save:
                     self._save()
                     last_save = now
             if not self._finished():
                 self.state.epoch, self.state.batch = self.state.epoch + 1, 0
         if self.validation and (not self.state.history or self.state.history[-1]["step"] != self.state.step):
-            self._evaluate(board)
+            self._evaluate(journal)
         self._save()
-        board.close()
+        if journal:
+            journal.close()
         self._restore_best()
         return self.state
 
@@ -245,31 +239,30 @@ class Trainer:
                 pad_id=self.pad_id,
                 epoch=self.state.epoch,
             )
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bfloat16"):
-                loss = self.objective(self.model, batch) / len(chosen)
+            earlier = self._set_gradients_aside() if self.after_backward else {}
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+                loss = self.objective(self.model, batch)
+            for step_hook in self.after_step:
+                loss = loss + step_hook.penalty()
+            loss = loss / len(chosen)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             total += float(loss.detach())
             for hook in self.after_backward:
                 hook(
                     StepContext(
-                        self.model,
-                        batch,
-                        self.objective,
-                        self.state.step,
-                        self.precision == "bfloat16",
-                        1 / len(chosen),
+                        self.model, batch, self.objective, self.progress(), self.bfloat16, 1 / len(chosen)
                     )
                 )
+            for name, gradient in earlier.items():
+                own = self.trainable[name].grad
+                self.trainable[name].grad = gradient if own is None else own.add_(gradient)
         if not math.isfinite(total):
             raise UsageError(f"the loss is {total} at step {self.state.step}", hint="lower --lr")
-        if self.world > 1:
-            for parameter in self.trainable.values():
-                if parameter.grad is None:
-                    parameter.grad = torch.zeros_like(parameter)
-                dist.all_reduce(parameter.grad)
-                parameter.grad /= self.world
+        processes.average_gradients(self.trainable.values())
         torch.nn.utils.clip_grad_norm_(self.trainable.values(), self.config.clip_norm)
         self.optimiser.step()
+        for step_hook in self.after_step:
+            step_hook.after_step(self.state.step)
         if self.average is not None:
             # A young average follows quickly, so that it does not remember the untrained head.
             decay = min(self.config.average_decay, (1 + self.state.step) / (10 + self.state.step))
@@ -279,10 +272,16 @@ class Trainer:
             )
         return total
 
+    def _set_gradients_aside(self) -> dict[str, torch.Tensor]:
+        """The gradients so far, which are cleared: a perturbing hook needs the direction of its own batch alone."""
+        found = {name: value.grad for name, value in self.trainable.items() if value.grad is not None}
+        self.optimiser.zero_grad(set_to_none=True)
+        return found
+
     # -- batches -----------------------------------------------------------------------------------------------------
 
     def _epoch_batches(self, epoch: int) -> list[list[int]]:
-        return _share_of_epoch(self.examples, self.config, epoch, rank=self.rank, world=self.world)
+        return _share_of_epoch(self.examples, self.config, epoch)
 
     def _finished(self) -> bool:
         stale = self.config.patience and self.state.stale_evaluations >= self.config.patience
@@ -290,42 +289,42 @@ class Trainer:
 
     # -- evaluation and keeping --------------------------------------------------------------------------------------
 
-    def _evaluate(self, board: Any) -> None:
+    def _evaluate(self, journal: Journal | None) -> None:
         if self.validation is None:
             return
-        live = self._swap_in_average()
-        metrics = self.validation(self.model)
+        live = self._swap_in_served()
+        metrics = processes.agreed(self.validation(self.model, self.bfloat16))
         if metrics[self.metric] > self.state.best_metric:
             self.state.best_metric, self.state.best_step = metrics[self.metric], self.state.step
             self.state.stale_evaluations = 0
             if self.rank == 0:
-                _atomic_save(
-                    {n: v.detach().clone() for n, v in self.trainable.items()}, self.folder / "best.pt"
+                checkpoint.save(
+                    {
+                        "model": {name: value.detach() for name, value in self.trainable.items()},
+                        "after_step": [hook.state_dict() for hook in self.after_step],
+                    },
+                    self.folder / "best.pt",
                 )
         else:
             self.state.stale_evaluations += 1
-        self._swap_back(live)
+        if live is not None:
+            self._assign(live)
         self.model.train()
         record = {"step": self.state.step, "elapsed_s": round(self.state.elapsed_s, 1), **metrics}
         self.state.history.append(record)
-        if self.rank == 0:
-            with (self.folder / "metrics.jsonl").open("a") as file:
-                file.write(json.dumps(record) + "\n")
-            for name, value in metrics.items():
-                board.add_scalar(f"validation/{name}", value, self.state.step)
-            shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-            print(f"step {self.state.step}: validation  {shown}", file=sys.stderr, flush=True)
+        if journal:
+            journal.validation(self.state.step, metrics, record)
 
-    def _swap_in_average(self) -> dict[str, torch.Tensor] | None:
-        if self.average is None:
+    def _swap_in_served(self) -> dict[str, torch.Tensor] | None:
+        """Put the weights in place that would be served now. Returns those that train, None where they are the same."""
+        if self.average is None and not self.after_step:
             return None
         live = {name: value.detach().clone() for name, value in self.trainable.items()}
-        self._assign(self.average)
+        if self.average is not None:
+            self._assign(self.average)
+        for hook in self.after_step:
+            hook.settle()
         return live
-
-    def _swap_back(self, live: dict[str, torch.Tensor] | None) -> None:
-        if live is not None:
-            self._assign(live)
 
     @torch.no_grad()
     def _assign(self, values: dict[str, torch.Tensor]) -> None:
@@ -333,80 +332,68 @@ class Trainer:
             parameter.copy_(values[name])
 
     def _restore_best(self) -> None:
-        best = self.folder / "best.pt"
-        if self.world > 1:
+        if processes.world() > 1:
             dist.barrier()
-        if self.validation and best.is_file():
-            self._assign(torch.load(best, weights_only=True))
-        elif self.average is not None:
-            self._assign(self.average)
+        path = self.folder / "best.pt"
+        if self.validation and path.is_file():
+            best = torch.load(path, weights_only=True)
+            self._assign(best["model"])
+            for hook, state in zip(self.after_step, best["after_step"], strict=True):
+                hook.load_state_dict(state)
+        else:
+            self._swap_in_served()
         self.model.train(False)
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
-    def _checkpoint(self) -> Path:
-        return self.folder / ("checkpoint.pt" if self.rank == 0 else f"checkpoint-{self.rank}.pt")
-
     def _save(self) -> None:
-        _atomic_save(
-            {
-                "config": json.dumps(asdict(self.config), sort_keys=True),
-                "examples": len(self.examples),
-                "model": {name: value.detach() for name, value in self.trainable.items()},
-                "average": self.average,
-                "optimiser": self.optimiser.state_dict(),
-                "torch_rng": torch.get_rng_state(),
-                "python_rng": repr(random.getstate()),
-                "state": asdict(self.state),
-            },
-            self._checkpoint(),
-        )
-
-    def _resume(self) -> None:
-        path = self._checkpoint()
-        if not path.is_file():
-            return
-        stored = torch.load(path, weights_only=True)
-        now = json.dumps(asdict(self.config), sort_keys=True)
-        if stored["config"] != now or stored["examples"] != len(self.examples):
-            raise UsageError(
-                f"{self.folder} holds a run with another configuration or other data",
-                hint="give a new --out folder, or repeat the options of the run to resume",
+        """One file for all processes, so that a kill cannot leave them at different steps."""
+        own = {
+            "random": checkpoint.random_state(),
+            "remembered": [one.state_dict() for one in self.remembered],
+        }
+        ranks = processes.gathered(own)
+        if self.rank == 0:
+            checkpoint.save(
+                {
+                    "identity": self.identity,
+                    "precision": self.precision,
+                    "model": {name: value.detach() for name, value in self.trainable.items()},
+                    "average": self.average,
+                    "optimiser": self.optimiser.state_dict(),
+                    "ranks": ranks,
+                    "state": asdict(self.state),
+                },
+                self.folder / "checkpoint.pt",
             )
+
+    def _resume(self) -> Precision:
+        """Stand where the folder's checkpoint stands, if it has one. Returns the precision of the run."""
+        stored = checkpoint.load(self.folder / "checkpoint.pt", self.identity)
+        steps = processes.gathered(stored["state"]["step"] if stored else 0)
+        if len(set(steps)) > 1:
+            raise UsageError(
+                f"the processes stand at different steps: {steps}",
+                hint="all of them must see the same --out folder",
+            )
+        if stored is None:
+            chosen = self.config.precision
+            return processes.agreed(fastest_precision() if chosen == "auto" else chosen)
         self._assign(stored["model"])
         self.average = stored["average"]
         self.optimiser.load_state_dict(stored["optimiser"])
-        torch.set_rng_state(stored["torch_rng"])
-        version, internal, gauss = _literal(stored["python_rng"])
-        random.setstate((version, internal, gauss))
+        own = stored["ranks"][self.rank]
+        checkpoint.restore_random_state(own["random"])
+        for one, state in zip(self.remembered, own["remembered"], strict=True):
+            one.load_state_dict(state)
         self.state = State(**stored["state"])
+        precision: Precision = stored["precision"]
+        return precision
 
-    # -- telling -----------------------------------------------------------------------------------------------------
-
-    def _board(self) -> Any:
-        from torch.utils.tensorboard import SummaryWriter
-
-        return SummaryWriter(str(self.folder / "tensorboard"))
-
-    def _report(self, loss: float, lr_factor: float) -> None:
-        progress = max(self.progress(), 1e-9)
-        left_s = self.state.elapsed_s * (1 - progress) / progress
-        print(
-            f"step {self.state.step}/{self.total_steps}  epoch {self.state.epoch}  loss {loss:.4f}  "
-            f"lr {self.config.lr * lr_factor:.2e}  {100 * progress:.1f} %  left {left_s / 60:.1f} min",
-            file=sys.stderr,
-            flush=True,
-        )
-
-
-def _atomic_save(value: Any, path: Path) -> None:
-    """A kill in the middle of writing must leave the previous file whole."""
-    part = path.with_suffix(".part")
-    torch.save(value, part)
-    part.replace(path)
-
-
-def _literal(text: str) -> Any:
-    import ast
-
-    return ast.literal_eval(text)
+    def _journal(self) -> Journal | None:
+        """Rank 0's. The best weights of a run that left no checkpoint go, lest they be taken for this one's."""
+        if self.rank != 0:
+            return None
+        if not self.state.history:
+            (self.folder / "best.pt").unlink(missing_ok=True)
+        return Journal(self.folder, self.state.history, step=self.state.step)

@@ -57,7 +57,7 @@ def trained(
     before = float(cross_entropy()(model, batch).detach())
     settings = TrainConfig(epochs=10, lr=5e-3, precision="float32", tokens_per_batch=256)
     examples = encode(rows, models.load_tokenizer(base), COLUMNS, max_tokens=32)
-    Trainer(model, COLUMNS, examples, cross_entropy(), settings, folder, pad_id=1, after_backward=hooks).run()
+    Trainer(model, COLUMNS, examples, cross_entropy(), settings, folder, pad_id=1, after_step=hooks).run()
     after = float(cross_entropy()(model, batch).detach())
     return model, config, before, after
 

@@ -28,7 +28,8 @@ def test_recipes_are_trained_and_scored_side_by_side(base: Path, tmp_path: Path)
     write_rows(train, make_rows(120, seed=1))
     rows = [row for row in make_rows(90, seed=2) if row not in make_rows(120, seed=1)]
     write_rows(test, rows)
-    common = [str(train), "--base", str(base), "--epochs", "1", "--lr", "2e-3", "--max-tokens", "32"]
+    common = [str(train), "--base", str(base), "--epochs", "2", "--lr", "2e-3", "--max-tokens", "32"]
+    common += ["--batch-tokens", "64"]  # AdaLoRA needs some steps
     names = [PLAIN, "LoRA, rank 8", "AdaLoRA, rank 8"]
     lines = run_recipes(names, common, test, tmp_path / "runs", seeds=2, run=_here)
     lines += ensembles(tmp_path / "runs", rows, seeds=2, max_tokens=32)
@@ -39,8 +40,9 @@ def test_recipes_are_trained_and_scored_side_by_side(base: Path, tmp_path: Path)
     assert render(lines).count("\n") == 7
     # AdaLoRA prunes by the true length of the run.
     run = folder_of(tmp_path / "runs", "AdaLoRA, rank 8", 0)
-    assert read_json(run / "adapters" / "adapter_config.json")["total_step"] == max(
-        20, read_json(run / "cost.json")["steps"]
+    assert (
+        read_json(run / "adapters" / "adapter_config.json")["total_step"]
+        == read_json(run / "cost.json")["steps"]
     )
     # Finished runs are not repeated.
     assert len(runs) == 6

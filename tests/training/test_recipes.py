@@ -11,13 +11,14 @@ from training import model as models
 from training.batches import collate, encode
 from training.data import Row
 from training.finetune import FinetuneConfig, finetune
+from training.hooks import Hook, StepContext
 from training.model import Columns
 from training.objective import cross_entropy
 from training.recipes.adversarial import Fgm, Pgd
 from training.recipes.augment import Augmentation, augmented, changed
 from training.recipes.ensemble import average_probabilities, soup
 from training.recipes.r_drop import r_drop, symmetric_divergence
-from training.trainer import Hook, StepContext, TrainConfig
+from training.trainer import TrainConfig
 from worker.errors import UsageError
 
 COLUMNS = Columns({"review": ("negative", "positive")})
@@ -27,7 +28,7 @@ def context_of(base: Path, rows: list[Row], dropout: float = 0.0) -> StepContext
     model = models.build(str(base), COLUMNS, dropout=dropout, head_dropout=dropout)
     tokenizer = models.load_tokenizer(base)
     batch = collate(encode(rows[:8], tokenizer, COLUMNS, max_tokens=32), COLUMNS, pad_id=1)
-    return StepContext(model, batch, cross_entropy(), 0)
+    return StepContext(model, batch, cross_entropy())
 
 
 @pytest.mark.parametrize("hook", [Fgm(0.5).hook(), Pgd(0.5, 0.2, 3).hook()])
@@ -59,7 +60,7 @@ def test_an_adversarial_point_is_worse_than_the_true_one(base: Path, train_rows:
         losses.append(float(loss.detach()))
         return loss
 
-    watched = StepContext(context.model, context.batch, recording, 0)
+    watched = StepContext(context.model, context.batch, recording)
     watched.backward()
     Fgm(0.5).hook()(watched)
     assert losses[1] > losses[0]

@@ -3,15 +3,18 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from transformers import BertForSequenceClassification
+from transformers import BertForSequenceClassification, PreTrainedModel
 
 from training import model as models
-from training.batches import encode
+from training.batches import Batch, collate, encode
 from training.data import Row
 from training.finetune import FinetuneConfig, finetune
+from training.freezing import freeze
+from training.hooks import StepContext
 from training.model import Columns
 from training.objective import cross_entropy
 from training.optim import depth_of, parameter_groups, schedule_factor
@@ -148,20 +151,146 @@ def test_frozen_layers_keep_their_weights(
     assert not torch.equal(before.classifier.weight, after.classifier.weight)
 
 
+def test_every_text_of_an_epoch_is_trained_on_and_the_last_step_may_be_smaller(
+    base: Path, train_rows: list[Row], tmp_path: Path
+) -> None:
+    seen: list[int] = []
+
+    def recording(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
+        seen.extend(batch.index.tolist())
+        return cross_entropy()(model, batch)
+
+    trainer = _trainer(base, train_rows, tmp_path, replace(QUICK, epochs=1, accumulate=4))
+    batches = len(trainer._epoch_batches(0))
+    assert batches % 4
+    trainer.objective = recording
+    state = trainer.run()
+    assert state.step == trainer.total_steps == batches // 4 + 1
+    assert sorted(seen) == list(range(len(train_rows)))
+
+
+def test_an_epoch_with_fewer_batches_than_a_step_accumulates_ends(
+    base: Path, train_rows: list[Row], tmp_path: Path
+) -> None:
+    trainer = _trainer(base, train_rows[:10], tmp_path, replace(QUICK, accumulate=64))
+    before = _weights(trainer.model)
+    assert trainer.run().step == 2
+    assert not torch.equal(before, _weights(trainer.model))
+
+
+def test_a_hook_sees_the_gradient_of_its_own_batch_and_the_step_uses_their_sum(
+    base: Path, train_rows: list[Row], tmp_path: Path
+) -> None:
+    seen: list[torch.Tensor] = []
+
+    def look(context: StepContext) -> None:
+        seen.append(_gradient(context.model).clone())
+
+    config = replace(QUICK, accumulate=2, average_decay=0.0, clip_norm=1e9)
+    trainer = _trainer(base, train_rows, tmp_path, config)
+    trainer.model.train(False)
+    chosen = trainer._epoch_batches(0)[:2]
+    expected = []
+    for indices in chosen:
+        trainer.model.zero_grad()
+        batch = collate([trainer.examples[i] for i in indices], REVIEW, pad_id=1)
+        (cross_entropy()(trainer.model, batch) / 2).backward()  # type: ignore[no-untyped-call]
+        expected.append(_gradient(trainer.model).clone())
+    trainer.after_backward = [look]
+    trainer._step(chosen)
+    for found, right in zip(seen, expected, strict=True):
+        torch.testing.assert_close(found, right)
+    torch.testing.assert_close(_gradient(trainer.model), expected[0] + expected[1])
+
+
+def _gradient(model: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([value.grad.flatten() for value in model.parameters() if value.grad is not None])
+
+
+def test_layers_thaw_over_the_first_half_of_a_run(base: Path, train_rows: list[Row], tmp_path: Path) -> None:
+    trainer = _trainer(base, train_rows, tmp_path, replace(QUICK, epochs=4, average_decay=0.0))
+    assert isinstance(trainer.model, BertForSequenceClassification)
+    trainer.after_backward = freeze(trainer.model, "gradual")
+    trainable: list[int] = []
+    step = trainer._step
+
+    def counting(chosen: list[list[int]]) -> float:
+        loss = step(chosen)
+        names = [name for name, value in trainer.model.named_parameters() if value.grad is not None]
+        trainable.append(len({depth_of(name, 4) for name in names}))
+        return loss
+
+    trainer._step = counting  # type: ignore[method-assign,assignment]
+    trainer.run()
+    assert trainable[0] == 1
+    assert trainable == sorted(trainable)
+    half = len(trainable) // 2
+    assert trainable[half - 2] < 6 == trainable[half + 1]
+    assert set(trainable) == {1, 2, 3, 4, 5, 6}
+
+
+@pytest.mark.parametrize("asked", [{"train": replace(QUICK, patience=2)}, {"metric": "macro_f1"}])
+def test_what_looks_at_validation_needs_some(
+    base: Path, train_rows: list[Row], tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError, match="validation"):
+        finetune(str(base), train_rows, {}, tmp_path / "run", FinetuneConfig(max_tokens=32, **asked))
+    assert not (tmp_path / "run").exists()
+
+
 TWO_PROCESSES = """
-import torch
+import os, time, torch
+from dataclasses import replace
 from pathlib import Path
 from tests.training.rows import make_rows
 from tests.training.test_trainer import _trainer, _weights, QUICK
+from worker.errors import UsageError
 torch.set_num_threads(1)
-trainer = _trainer(Path({base!r}), make_rows(240, seed=1), Path({out!r}))
-trainer.run(stop_after_steps=4)
-torch.save(_weights(trainer.model), Path({out!r}) / f"weights-{{trainer.rank}}.pt")
+base, out, rank = Path({base!r}), Path({out!r}), os.environ["RANK"]
+rows = make_rows(240, seed=1)
+report = dict()
+
+def run(name, config=QUICK, stop=None, hooks=()):
+    trainer = _trainer(base, rows, out / name, config)
+    trainer.after_backward = hooks
+    state = trainer.run(stop_after_steps=stop)
+    return dict(step=state.step, weights=_weights(trainer.model), start=trainer)
+
+report["whole"] = run("whole")
+run("parts", stop=4)
+report["files"] = sorted(path.name for path in (out / "parts").glob("checkpoint*"))
+report["parts"] = run("parts")
+
+def frozen(context):
+    context.model.get_input_embeddings().weight.grad = None
+
+before = _trainer(base, rows, out / "new").model.get_input_embeddings().weight.detach().clone()
+kept = run("frozen", replace(QUICK, warmup_share=0.0, average_decay=0.0), 3, [frozen])["start"]
+report["frozen"] = torch.equal(before, kept.model.get_input_embeddings().weight)
+
+# Rank 1's clock runs thirty times as fast: alone it would end, and save, long before rank 0.
+true = time.monotonic
+if rank == "1":
+    time.monotonic = lambda: 30 * true()
+report["clock"] = run("clock", replace(QUICK, epochs=1000, budget_minutes=0.02, checkpoint_every_s=0.2))
+time.monotonic = true
+
+try:
+    _trainer(base, rows[:1], out / "few")
+except UsageError as error:
+    report["few"] = str(error)
+for value in report.values():
+    if isinstance(value, dict):
+        value.pop("start")
+torch.save(report, out / f"report-{{rank}}.pt")
 """
 
 
-def test_two_processes_hold_the_same_weights(base: Path, tmp_path: Path) -> None:
+def test_two_processes_go_on_together_stop_together_and_hold_the_same_weights(
+    base: Path, tmp_path: Path
+) -> None:
     script = tmp_path / "run.py"
+    (tmp_path / "out").mkdir()
     script.write_text(TWO_PROCESSES.format(base=str(base), out=str(tmp_path / "out")))
     root = Path(__file__).parents[2]
     subprocess.run(
@@ -171,5 +300,12 @@ def test_two_processes_hold_the_same_weights(base: Path, tmp_path: Path) -> None
         timeout=120,
         capture_output=True,
     )
-    left, right = (torch.load(tmp_path / "out" / f"weights-{rank}.pt", weights_only=True) for rank in (0, 1))
-    assert torch.equal(left, right)
+    left, right = (torch.load(tmp_path / "out" / f"report-{rank}.pt", weights_only=True) for rank in (0, 1))
+    for name in ("whole", "parts", "clock"):
+        assert left[name]["step"] == right[name]["step"] > 4
+        assert torch.equal(left[name]["weights"], right[name]["weights"])
+    assert left["whole"]["step"] == left["parts"]["step"]
+    assert torch.equal(left["whole"]["weights"], left["parts"]["weights"])
+    assert left["files"] == ["checkpoint.pt"]
+    assert left["frozen"]
+    assert "batches cannot feed 2 processes" in left["few"]

@@ -6,14 +6,15 @@ second and last; bottleneck adapters are ours (``bottleneck.py``).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
-from peft import AdaLoraConfig, LoraConfig, PrefixTuningConfig, TaskType, get_peft_model
+from peft import AdaLoraConfig, LoraConfig, PeftModel, PrefixTuningConfig, TaskType, get_peft_model
 from torch import nn
 from transformers import BertForSequenceClassification, PreTrainedModel
 
+from training.efficient.allocation import RankAllocation
 from training.efficient.bottleneck import add_bottlenecks
-from training.trainer import Hook, StepContext
+from training.hooks import StepHook
 from worker.errors import UsageError
 
 Method = Literal["lora", "adalora", "adapters", "prefix"]
@@ -37,8 +38,17 @@ class EfficientConfig:
     """Length of the run, by which AdaLoRA prunes its ranks; None: the fine-tune fills it in."""
 
 
-def wrap(model: BertForSequenceClassification, config: EfficientConfig) -> tuple[PreTrainedModel, list[Hook]]:
-    """The model with its new weights, all others frozen, and what the trainer must run after each backward."""
+SHORTEST_RUN = 20
+"""Steps. AdaLoRA warms up in the first tenth of a run and prunes until the last quarter; fewer steps leave no room."""
+
+
+def wrap(
+    model: BertForSequenceClassification, config: EfficientConfig
+) -> tuple[PreTrainedModel, list[StepHook]]:
+    """The model with its new weights, all others frozen, and what the trainer must run once a step.
+
+    :raises UsageError: the run is too short for AdaLoRA, or its length is not known.
+    """
     return _WRAPPERS[config.method](model, config)
 
 
@@ -55,7 +65,7 @@ def as_pretrained(model: nn.Module) -> PreTrainedModel:
 
 def _lora(
     model: BertForSequenceClassification, config: EfficientConfig
-) -> tuple[PreTrainedModel, list[Hook]]:
+) -> tuple[PreTrainedModel, list[StepHook]]:
     settings = LoraConfig(
         task_type=TaskType.SEQ_CLS,
         r=config.rank,
@@ -68,13 +78,18 @@ def _lora(
 
 def _adalora(
     model: BertForSequenceClassification, config: EfficientConfig
-) -> tuple[PreTrainedModel, list[Hook]]:
+) -> tuple[PreTrainedModel, list[StepHook]]:
     if config.total_steps is None:
         raise UsageError("adalora prunes by the length of the run: say total_steps")
-    total = max(20, config.total_steps)
+    total = config.total_steps
+    if total < SHORTEST_RUN:
+        raise UsageError(
+            f"adalora prunes its ranks in {SHORTEST_RUN} steps or more, and this run has {total}",
+            hint="raise --epochs or lower --batch-tokens, or use --method lora",
+        )
     settings = AdaLoraConfig(
         task_type=TaskType.SEQ_CLS,
-        init_r=config.rank + config.rank // 2,
+        init_r=config.rank + max(1, config.rank // 2),
         target_r=config.rank,
         lora_alpha=2 * config.rank,
         tinit=total // 10,
@@ -85,17 +100,12 @@ def _adalora(
         modules_to_save=list(HEAD),
     )
     wrapped = get_peft_model(model, settings)
-
-    def allocate(context: StepContext) -> None:
-        # It reads gradients, so it stands after backward and before they are cleared.
-        cast("Any", wrapped.base_model).update_and_allocate(context.step)
-
-    return as_pretrained(wrapped), [allocate]
+    return as_pretrained(wrapped), [RankAllocation(cast("PeftModel", wrapped))]
 
 
 def _prefix(
     model: BertForSequenceClassification, config: EfficientConfig
-) -> tuple[PreTrainedModel, list[Hook]]:
+) -> tuple[PreTrainedModel, list[StepHook]]:
     settings = PrefixTuningConfig(
         task_type=TaskType.SEQ_CLS, num_virtual_tokens=config.prefix_tokens, modules_to_save=list(HEAD)
     )
@@ -104,11 +114,11 @@ def _prefix(
 
 def _adapters(
     model: BertForSequenceClassification, config: EfficientConfig
-) -> tuple[PreTrainedModel, list[Hook]]:
+) -> tuple[PreTrainedModel, list[StepHook]]:
     return add_bottlenecks(model, config.bottleneck), []
 
 
 _WRAPPERS: dict[
-    Method, Callable[[BertForSequenceClassification, EfficientConfig], tuple[PreTrainedModel, list[Hook]]]
+    Method, Callable[[BertForSequenceClassification, EfficientConfig], tuple[PreTrainedModel, list[StepHook]]]
 ]
 _WRAPPERS = {"lora": _lora, "adalora": _adalora, "adapters": _adapters, "prefix": _prefix}

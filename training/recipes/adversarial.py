@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from training.trainer import Hook, StepContext
+from training.hooks import Hook, StepContext
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Pgd:
 def _perturbed(context: StepContext, *, steps: int, step_length: float, radius: float) -> None:
     table = context.model.get_input_embeddings().weight
     if not isinstance(table, torch.nn.Parameter) or table.grad is None:
-        return  # frozen embeddings have no worst direction
+        return  # no gradient has reached the embeddings, so there is no worst direction
     original = table.detach().clone()
     plain = {name: p.grad.clone() for name, p in context.model.named_parameters() if p.grad is not None}
     direction = table.grad
