@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from training.data import Row
 from training.model import Columns
 from worker.classify.normalise import normalise
+from worker.errors import UsageError
 
 POOL_BATCHES = 32
 """Texts are sorted by length within pools of about this many batches: enough to make padding rare, small enough that
@@ -57,7 +58,11 @@ def head_and_tail(ids: list[int], max_tokens: int) -> list[int]:
 
 
 def encode(rows: Sequence[Row], tokenizer: Tokenizer, columns: Columns, *, max_tokens: int) -> list[Example]:
-    """Normalise and encode rows as the worker does. Hard labels become one-hot targets."""
+    """Normalise and encode rows as the worker does. Hard labels become one-hot targets.
+
+    :raises UsageError: a row's kind or label has no column.
+    """
+    _check_columns(rows, columns)
     encodings = tokenizer.encode_batch([normalise(row.text).text for row in rows])
     examples = []
     for index, (row, encoding) in enumerate(zip(rows, encodings, strict=True)):
@@ -67,6 +72,17 @@ def encode(rows: Sequence[Row], tokenizer: Tokenizer, columns: Columns, *, max_t
             target = tuple(float(label == row.label) for label in labels)
         examples.append(Example(head_and_tail(encoding.ids, max_tokens), row.kind, target, index))
     return examples
+
+
+def _check_columns(rows: Sequence[Row], columns: Columns) -> None:
+    for kind, label in dict.fromkeys((row.kind, row.label) for row in rows):
+        columns.of(kind)
+        known = columns.labels[kind]
+        if label is not None and label not in known:
+            raise UsageError(
+                f"`{label}` is not among the model's labels of kind `{kind}`",
+                hint=f"it knows {', '.join(known)}; say what yours mean, as in --label {label}={known[0]}",
+            )
 
 
 def plan(lengths: Sequence[int], *, tokens: int, seed: int, epoch: int) -> list[list[int]]:

@@ -42,5 +42,8 @@ def probabilities_of(logits: Floats, columns: Sequence[int], temperature: float 
 
 
 def gold_of(examples: Sequence[Example]) -> Ints:
-    """Index of every example's label among its kind's labels [examples]."""
-    return np.array([int(np.argmax(example.target or (0.0,))) for example in examples], dtype=np.int64)
+    """Index of every example's label among its kind's labels [examples]; -1 where nobody labelled it."""
+    return np.array(
+        [-1 if example.target is None else int(np.argmax(example.target)) for example in examples],
+        dtype=np.int64,
+    )

@@ -1,9 +1,14 @@
 import random
+from pathlib import Path
 
+import pytest
 import torch
 
-from training.batches import Example, collate, head_and_tail, plan
-from training.model import Columns
+from training.batches import Example, collate, encode, head_and_tail, plan
+from training.data import Row
+from training.model import Columns, load_tokenizer
+from training.predict import gold_of
+from worker.errors import UsageError
 
 BOTH = Columns({"review": ("negative", "positive"), "title": ("negative", "neutral", "positive")})
 
@@ -43,3 +48,17 @@ def test_each_kind_answers_in_its_own_columns() -> None:
     assert batch.target.tolist() == [[0, 1, 0, 0, 0], [0, 0, 0, 0, 0]]
     assert torch.equal(batch.allowed[1], torch.tensor([False, False, True, True, True]))
     assert batch.index.tolist() == [7, 9]
+
+
+def test_a_label_or_kind_without_column_is_refused(base: Path) -> None:
+    tokenizer = load_tokenizer(base)
+    with pytest.raises(UsageError, match=r"`neutral` is not among .* `review`") as error:
+        encode([Row("好", "neutral")], tokenizer, BOTH, max_tokens=8)
+    assert "negative, positive" in str(error.value.hint)
+    with pytest.raises(UsageError, match="kind `ad`"):
+        encode([Row("好", None, "ad")], tokenizer, BOTH, max_tokens=8)
+
+
+def test_a_row_that_nobody_labelled_has_no_gold(base: Path) -> None:
+    rows = [Row("好", "positive"), Row("好")]
+    assert gold_of(encode(rows, load_tokenizer(base), BOTH, max_tokens=8)).tolist() == [1, -1]
