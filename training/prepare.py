@@ -27,19 +27,23 @@ def text_key(text: str) -> str:
 def deduplicate(rows: Iterable[Row]) -> tuple[list[Row], int, int]:
     """Rows without copies and without texts that carry two labels within a kind.
 
+    Of a text with and without label the labelled row stays.
+
     Returns (rows in first-seen order, copies dropped, rows dropped because their labels disagree).
     """
     first: dict[tuple[str, str], Row] = {}
-    labels: dict[tuple[str, str], set[str | None]] = {}
+    labels: dict[tuple[str, str], set[str]] = {}
     total = 0
     for row in rows:
         total += 1
         key = (row.kind, text_key(row.text))
-        first.setdefault(key, row)
-        labels.setdefault(key, set()).add(row.label)
-    kept = [row for key, row in first.items() if len(labels[key]) == 1]
-    conflicts = len(first) - len(kept)
-    return kept, total - len(first), conflicts
+        kept = first.setdefault(key, row)
+        if row.label is not None:
+            labels.setdefault(key, set()).add(row.label)
+            if kept.label is None:
+                first[key] = row
+    single = [row for key, row in first.items() if len(labels.get(key, ())) <= 1]
+    return single, total - len(first), len(first) - len(single)
 
 
 def check_no_leak(splits: Mapping[str, Sequence[Row]]) -> None:
@@ -68,23 +72,30 @@ def without(rows: Iterable[Row], held_out: Iterable[Row]) -> tuple[list[Row], in
 
 
 def take_share(rows: Sequence[Row], count: int, *, seed: int) -> tuple[list[Row], list[Row]]:
-    """Split off ``count`` rows at random, the same share of every (kind, label, category). Returns (taken, rest)."""
-    groups: dict[tuple[str, str | None, str], list[int]] = {}
-    for index, row in enumerate(rows):
-        groups.setdefault((row.kind, row.label, row.category), []).append(index)
+    """Split off ``count`` rows at random, the same share of every (kind, label, category). Returns (taken, rest).
+
+    Rows that share a text (as a review and as a title) go to the same side, in the group of the first of them.
+    """
+    groups: dict[tuple[str, str | None, str], list[str]] = {}
+    seen: set[str] = set()
+    keys = [text_key(row.text) for row in rows]
+    for key, row in zip(keys, rows, strict=True):
+        if key not in seen:
+            seen.add(key)
+            groups.setdefault((row.kind, row.label, row.category), []).append(key)
     shuffler = random.Random(seed)
     share = count / max(1, len(rows))
-    taken: set[int] = set()
-    for key in sorted(groups, key=str):
-        members = groups[key]
+    taken: set[str] = set()
+    for group in sorted(groups, key=str):
+        members = groups[group]
         shuffler.shuffle(members)
         # Stochastic rounding: many small groups must not all round down to nothing.
         exact = len(members) * share
         size = int(exact) + (shuffler.random() < exact - int(exact))
         taken.update(members[:size])
     return (
-        [row for index, row in enumerate(rows) if index in taken],
-        [row for index, row in enumerate(rows) if index not in taken],
+        [row for key, row in zip(keys, rows, strict=True) if key in taken],
+        [row for key, row in zip(keys, rows, strict=True) if key not in taken],
     )
 
 

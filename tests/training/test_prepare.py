@@ -31,6 +31,19 @@ def test_the_same_text_as_a_title_and_as_a_review_is_no_conflict() -> None:
     assert conflicts == 0
 
 
+def test_a_text_that_is_a_title_and_a_review_goes_to_one_split() -> None:
+    rows = [Row(f"text {n}", "positive", kind) for kind in ("review", "title") for n in range(40)]
+    done = prepare(rows, validation_share=0.2, test_share=0.3, seed=1)
+    assert sum(len(split) for split in done.splits.values()) == 80
+    assert all(done.splits.values())
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_labelled_row_stays_where_an_unlabelled_copy_stands(order: int) -> None:
+    rows = [Row("很好", None), Row("很好!", "positive")][::order]
+    assert deduplicate(rows) == ([Row("很好!", "positive")], 1, 0)
+
+
 def test_a_text_shared_by_two_splits_is_an_error() -> None:
     with pytest.raises(LeakError, match="1 texts"):
         check_no_leak({"train": [Row("a b c")], "test": [Row("A, b; c!")]})
