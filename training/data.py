@@ -8,19 +8,19 @@ import csv
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO, cast
 
+from training.labels import meanings_of, spelled
 from worker.errors import UsageError
 
 REVIEW_LABELS = ("negative", "positive")
 TITLE_LABELS = ("negative", "neutral", "positive")
 KIND_LABELS: dict[str, tuple[str, ...]] = {"review": REVIEW_LABELS, "title": TITLE_LABELS}
 """Labels of the kinds that the shipped bundle knows, in column order."""
-
-_BINARY_SPELLINGS = {"0": "negative", "1": "positive", "neg": "negative", "pos": "positive", "neu": "neutral"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,64 +34,144 @@ class Row:
     source: str = ""
 
 
-def _open_text(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return cast("TextIO", gzip.open(path, "rt", encoding="utf-8", newline=""))
-    return path.open(encoding="utf-8", newline="")
-
-
 def records(path: Path) -> Iterator[dict[str, Any]]:
     """Every record of a JSON lines, CSV or Parquet file, as it stands there.
 
-    :raises UsageError: the file is missing, or its name or content is none of the three.
+    :raises UsageError: the file is missing or cannot be read, or its name or content is none of the three.
     """
     if not path.is_file():
         raise UsageError(f"no such data file: {path}")
     name = path.name.removesuffix(".gz").lower()
     if name.endswith(".parquet"):
-        import pyarrow.parquet as pq
-
-        yield from pq.read_table(path).to_pylist()
-    elif name.endswith(".csv"):
-        with _open_text(path) as file:
-            yield from csv.DictReader(file)
-    elif name.endswith((".jsonl", ".ndjson")):
-        with _open_text(path) as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    try:
-                        yield json.loads(line)
-                    except json.JSONDecodeError as error:
-                        raise UsageError(f"{path.name}, line {number}: not JSON ({error.msg})") from error
+        yield from _parquet_records(path)
+    elif name.endswith((".csv", ".jsonl", ".ndjson")):
+        read = _csv_records if name.endswith(".csv") else _json_records
+        try:
+            with _open_text(path) as file:
+                yield from read(path, file)
+        except UnicodeDecodeError as error:
+            raise UsageError(
+                f"{path.name} is not UTF-8 ({_first_undecodable(path)})",
+                hint="convert it, as in `iconv -f GB18030 -t UTF-8 OLD > NEW`",
+            ) from error
+        except (OSError, EOFError, zlib.error) as error:
+            raise UsageError(
+                f"{path.name} cannot be read: {error}", hint="copy it again; .gz must be gzip"
+            ) from error
     else:
         raise UsageError(
             f"cannot read {path.name}", hint="use .jsonl, .csv or .parquet (or .gz of the first two)"
         )
 
 
-def read_rows(path: Path, *, kind: str = "review", spellings: Mapping[str, str] | None = None) -> list[Row]:
-    """Rows of one file. ``spellings`` maps the file's labels to ours; 0/1, neg/pos are known already.
+def columns_of_file(path: Path) -> list[str]:
+    """The columns of a file's first record; empty when it has none."""
+    return [str(name) for name in next(records(path), {})]
 
-    :raises UsageError: a record has no text.
+
+def _open_text(path: Path) -> TextIO:
+    # -sig: what Excel saves as "CSV UTF-8" begins with a byte-order mark, which would be part of the first column's name.
+    if path.suffix == ".gz":
+        return cast("TextIO", gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _csv_records(path: Path, file: TextIO) -> Iterator[dict[str, Any]]:
+    reader = csv.DictReader(file)
+    try:
+        for record in reader:
+            if None in record:
+                raise UsageError(
+                    f"{path.name}, line {reader.line_num}: more cells than the header has columns",
+                    hint="put texts that hold a comma in double quotes",
+                )
+            yield dict(record)
+    except csv.Error as error:
+        raise UsageError(
+            f"{path.name}, after line {reader.line_num}: not CSV ({error})",
+            hint="look for a quotation mark that is never closed; texts beyond 131,072 characters need .jsonl",
+        ) from error
+
+
+def _json_records(path: Path, file: TextIO) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(file, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            reason = (
+                error.msg if isinstance(error, json.JSONDecodeError) else "numbers or nesting beyond reason"
+            )
+            raise UsageError(
+                f"{path.name}, line {number}: not JSON ({reason})", hint="JSON lines has one object a line"
+            ) from error
+        if not isinstance(record, dict):
+            raise UsageError(
+                f"{path.name}, line {number}: not a JSON object",
+                hint='JSON lines has one object a line, as in {"text": "...", "label": "positive"}',
+            )
+        yield record
+
+
+def _parquet_records(path: Path) -> Iterator[dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise UsageError(f"{path.name} is not a Parquet file, or is damaged", hint="copy it again") from error
+    yield from table.to_pylist()
+
+
+def _first_undecodable(path: Path) -> str:
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                return f"line {number}, byte {error.start + 1}"
+    return "its last character is cut off"
+
+
+def read_rows(
+    path: Path, *, kind: str = "review", meanings: Mapping[str, str] | None = None, labels: bool = True
+) -> list[Row]:
+    """Rows of one file. Labels are read by :func:`training.labels.meanings_of`, ``meanings`` being what the user said of them.
+
+    ``labels = False`` leaves every row unlabelled, whatever the file says: for texts whose labels nobody looks at.
+
+    :raises UsageError: the file cannot be read, a record has no text, or its labels are numbers of unknown meaning.
     """
-    spelling = {**_BINARY_SPELLINGS, **(spellings or {})}
-    rows = []
+    found = []
     for number, record in enumerate(records(path), start=1):
         text = record.get("text", record.get("title"))
         if not isinstance(text, str):
-            raise UsageError(f"{path.name}, record {number}: no column `text`")
-        raw = record.get("label")
-        label = None if raw is None or raw == "" else str(raw)
-        rows.append(
-            Row(
-                text=text,
-                label=spelling.get(label, label) if label is not None else None,
-                kind=str(record.get("kind") or kind),
-                category=str(record.get("category") or ""),
-                source=str(record.get("source") or path.name.split(".")[0]),
+            missing = "text" not in record and "title" not in record
+            raise UsageError(
+                f"{path.name}, record {number}: "
+                + (
+                    f"no column `text`, only {', '.join(map(str, record)) or 'nothing'}"
+                    if missing
+                    else "its `text` is no text"
+                ),
+                hint="call the column with the texts `text`, and leave out records without one",
             )
+        found.append((text, spelled(record.get("label")) if labels else None, record))
+    means = meanings_of(
+        {label for _, label, _ in found if label is not None}, meanings or {}, where=path.name
+    )
+    return [
+        Row(
+            text=text,
+            label=None if label is None else means[label],
+            kind=str(record.get("kind") or kind),
+            category=str(record.get("category") or ""),
+            source=str(record.get("source") or path.name.split(".")[0]),
         )
-    return rows
+        for text, label, record in found
+    ]
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> int:

@@ -1,10 +1,12 @@
 import csv
 import gzip
+import json
 from pathlib import Path
 
 import pytest
 
 from training.data import Row, labels_by_kind, read_rows, write_rows
+from training.labels import check_servable, parse_meanings
 from worker.errors import UsageError
 
 
@@ -42,3 +44,78 @@ def test_a_record_without_text_names_its_number(tmp_path: Path) -> None:
 def test_labels_that_we_do_not_know_are_sorted() -> None:
     rows = [Row("a", "5"), Row("b", "1"), Row("c", "positive", "title"), Row("d", "negative", "title")]
     assert labels_by_kind(rows) == {"review": ("1", "5"), "title": ("negative", "neutral", "positive")}
+
+
+def _labels(path: Path, *labels: object, given: dict[str, str] | None = None) -> list[str | None]:
+    path.write_text(
+        "".join(json.dumps({"text": str(n), "label": label}) + "\n" for n, label in enumerate(labels))
+    )
+    return [row.label for row in read_rows(path, meanings=given)]
+
+
+def test_zero_and_one_are_sentiment_only_where_no_other_label_is(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    assert _labels(path, 0, 1, None) == ["negative", "positive", None]
+    assert _labels(path, True, "1.0", 0.0) == ["positive", "positive", "negative"]
+    for labels in ((0, 1, 2), (-1, 0, 1), (1, 2, 3, 4, 5), (1, "good")):
+        with pytest.raises(UsageError, match="do not say") as error:
+            _labels(path, *labels)
+        assert "--label" in str(error.value.hint)
+
+
+def test_labels_are_read_whatever_their_case_and_no_label_is_none(tmp_path: Path) -> None:
+    labels = _labels(tmp_path / "x.jsonl", "Positive", " NEG ", "pos", "", float("nan"), None)
+    assert labels == ["positive", "negative", "positive", None, None, None]
+
+
+def test_the_user_says_what_stars_mean(tmp_path: Path) -> None:
+    given = parse_meanings(["1=negative", "2.0=negative", "3=", "4=positive", "5=Positive"])
+    labels = _labels(tmp_path / "x.jsonl", 1, 2, 3, 4, 5, given=given)
+    assert labels == ["negative", "negative", None, "positive", "positive"]
+    given = parse_meanings(["0=negative", "1=neutral", "2=positive"])
+    assert _labels(tmp_path / "x.jsonl", 0, 1, given=given) == ["negative", "neutral"]
+    for wrong in ("3", "=positive", "3=good"):
+        with pytest.raises(UsageError, match="RAW=MEANING"):
+            parse_meanings([wrong])
+
+
+def test_texts_can_be_read_without_their_labels(tmp_path: Path) -> None:
+    _labels(tmp_path / "x.jsonl", "a", "b")
+    (tmp_path / "stars.csv").write_text("text,label\nfine,3\n")
+    assert read_rows(tmp_path / "stars.csv", labels=False) == [Row("fine", source="stars")]
+
+
+def test_labels_that_no_worker_serves_are_refused() -> None:
+    check_servable({"review": ("negative", "positive"), "title": ("negative", "neutral", "positive")})
+    for labels in (("camera", "phone"), ("negative", "neutral"), ("positive",)):
+        with pytest.raises(UsageError, match="kind `review`"):
+            check_servable({"review": labels})
+
+
+BAD_FILES: dict[str, tuple[bytes, str]] = {
+    "gbk.csv": ("text,label\nfine,1\n很好,1\n".encode("gbk"), "line 3"),
+    "list.jsonl": (b'{"text": "a"}\n["a"]\n', "line 2: not a JSON object"),
+    "half.jsonl": (b'{"text": "a"\n', "line 1: not JSON"),
+    "long.csv": (b"text,label\n" + b"a" * 131_073 + b",1\n", "not CSV"),
+    "comma.csv": (b"text,label\nfine, really,1\n", "line 2: more cells"),
+    "named.csv": (b"review,label\nfine,1\n", "record 1: no column `text`, only review, label"),
+    "null.jsonl": (b'{"text": null}\n', "record 1"),
+    "bad.parquet": (b"PAR1 and no more", "bad.parquet is not a Parquet file"),
+    "bad.jsonl.gz": (b"no gzip", "cannot be read"),
+    "cut.jsonl.gz": (gzip.compress(b'{"text": "a"}\n' * 100)[:-9], "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_bad_file_is_refused_with_the_place_and_the_remedy(tmp_path: Path, name: str) -> None:
+    content, said = BAD_FILES[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=said) as error:
+        read_rows(tmp_path / name)
+    assert name in error.value.message
+    assert error.value.hint
+
+
+def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("text,label\n很好,1\n", encoding="utf-8-sig")
+    assert read_rows(tmp_path / "x.csv") == [Row("很好", "positive", source="x")]
