@@ -33,6 +33,19 @@ class DistilConfig:
     """Epochs in which hidden states are compared; None compares them in all. Later epochs need only the teacher's logits,
     which were kept, so they cost half as much."""
 
+    def __post_init__(self) -> None:
+        """Refuse what would do nothing.
+
+        :raises UsageError: options that contradict each other.
+        """
+        if self.hidden_epochs is not None and self.hidden_weight == 0:
+            raise UsageError(
+                "--hidden-epochs does nothing when --hidden-weight is 0", hint="leave out one of the two"
+            )
+        recipe = self.finetune.recipe
+        if recipe.r_drop or recipe.label_smoothing or recipe.augment_copies:
+            raise UsageError("a student learns from its teacher: no R-Drop, label smoothing or augmentation")
+
 
 class TeacherAnswers:
     """The teacher's logits by example, computed at first sight and kept: later epochs need no teacher.

@@ -25,6 +25,7 @@ from training.options import RecipeConfig
 from training.predict import gold_of, logits_for, probabilities_of
 from training.runs import peak_resident_mb, read_json, write_json, write_run
 from training.trainer import State, TrainConfig, Trainer, Validation, run_length
+from worker.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,36 @@ class FinetuneConfig:
     top_layers: int = 0
     """With ``freezing = "top"``: how many of the last layers train."""
     metric: str = "accuracy"
+
+    def __post_init__(self) -> None:
+        """Refuse what would do nothing.
+
+        :raises UsageError: options that contradict each other.
+        """
+        if self.freezing != "none" and self.recipe.efficient is not None:
+            raise UsageError(
+                "--freezing is for --method full: the other methods freeze the encoder themselves",
+                hint="leave out one of the two",
+            )
+        if self.recipe.adversarial != "none" and (
+            self.recipe.efficient is not None or self.freezing in {"head", "top"}
+        ):
+            raise UsageError(
+                "--adversarial moves the embeddings along their gradient, and here they are frozen",
+                hint="use --method full, and --freezing none or gradual",
+            )
+        if self.recipe.r_drop and not self.dropout:
+            raise UsageError(
+                "--r-drop compares two passes that differ by dropout, and there is none",
+                hint="add --dropout 0.1",
+            )
+        if self.top_layers and self.freezing != "top":
+            raise UsageError("--top-layers does nothing by itself", hint="add --freezing top")
+        if self.recipe.efficient and self.recipe.efficient.method == "adalora" and self.train.budget_minutes:
+            raise UsageError(
+                "adalora prunes by the number of steps, which --minutes leaves open",
+                hint="bound the run with --epochs",
+            )
 
 
 def validate_on(sets: Mapping[str, Sequence[Example]], columns: Columns, *, pad_id: int) -> Validation:

@@ -107,11 +107,12 @@ def test_a_folder_without_adapters_is_an_error(base: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "recipe",
     [
-        RecipeConfig(efficient=EfficientConfig("lora"), adversarial="fgm"),
+        RecipeConfig(efficient=EfficientConfig("lora"), label_smoothing=0.1),
+        RecipeConfig(adversarial="fgm", r_drop=1.0),
         RecipeConfig(efficient=EfficientConfig("adapters"), r_drop=1.0),
         RecipeConfig(augment_copies=1, label_smoothing=0.1),
     ],
-    ids=["lora and FGM", "adapters and R-Drop", "augmented"],
+    ids=["lora and smoothing", "FGM and R-Drop", "adapters and R-Drop", "augmented"],
 )
 def test_recipes_combine_in_one_fine_tune(
     base: Path, train_rows: list[Row], other_rows: list[Row], tmp_path: Path, recipe: RecipeConfig
@@ -123,3 +124,11 @@ def test_recipes_combine_in_one_fine_tune(
     servable = recipe.efficient is None or recipe.efficient.method != "adapters"
     assert (tmp_path / "model" / "model.safetensors").is_file() == servable
     assert (tmp_path / "adapters").is_dir() == (recipe.efficient is not None)
+
+
+def test_adalora_needs_room_to_prune(base: Path) -> None:
+    with pytest.raises(UsageError, match="20 steps or more"):
+        wrap(fresh(base), EfficientConfig(method="adalora", total_steps=19))
+    wrapped, hooks = wrap(fresh(base), EfficientConfig(method="adalora", rank=1, total_steps=20))
+    assert len(hooks) == 1
+    assert trainable_share(wrapped)[0] > 0
