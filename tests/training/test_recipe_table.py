@@ -49,6 +49,22 @@ def test_recipes_are_trained_and_scored_side_by_side(base: Path, tmp_path: Path)
     again = run_recipes(names, common, test, tmp_path / "runs", seeds=2, run=_here)
     assert len(runs) == 6
     assert again == lines[:3]
+    # Others are not taken for them.
+    longer = [*common, "--epochs", "3"]
+    with pytest.raises(UsageError, match=r"differs in --epochs$"):
+        run_recipes(names, longer, test, tmp_path / "runs", seeds=2, run=_here)
+    with pytest.raises(UsageError, match=r"differs in --layers$"):
+        run_recipes(names, [*common, "--layers", "0,1"], test, tmp_path / "runs", seeds=2, run=_here)
+    with pytest.raises(UsageError, match=r"differs in --base$"):
+        run_recipes(names, [*common, "--base", "some/other"], test, tmp_path / "runs", seeds=2, run=_here)
+    write_rows(train, make_rows(121, seed=1))
+    with pytest.raises(UsageError, match=r"differs in the files$"):
+        run_recipes(names, common, test, tmp_path / "runs", seeds=2, run=_here)
+    # A run that was cut off before its last file goes on.
+    write_rows(train, make_rows(120, seed=1))
+    (folder_of(tmp_path / "runs", PLAIN, 0) / "cost.json").unlink()
+    run_recipes(names, common, test, tmp_path / "runs", seeds=2, run=_here)
+    assert len(runs) == 7
 
 
 def test_an_unknown_recipe_is_an_error(tmp_path: Path) -> None:

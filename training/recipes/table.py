@@ -15,7 +15,7 @@ from statistics import mean, stdev
 import numpy as np
 
 from training import model as models
-from training.data import Row
+from training.data import Row, file_digest
 from training.evaluate import logits_and_gold
 from training.metrics import Floats, accuracy
 from training.predict import probabilities_of
@@ -83,28 +83,30 @@ def run_recipes(
 ) -> list[Line]:
     """Train every recipe under every seed and score it on ``test``. Runs whose folder is complete are not repeated.
 
-    ``common`` are the arguments that all share: the training files, the base, epochs and the like.
+    ``common`` are the arguments that all share: the training files, then the base, epochs and the like.
 
-    :raises UsageError: a name is unknown, or a run failed.
+    :raises UsageError: a name is unknown, a run failed, or a folder holds a run with other options or other data.
     """
     unknown = [name for name in names if name not in RECIPES]
     if unknown:
         raise UsageError(f"unknown recipes: {', '.join(unknown)}", hint=f"known: {', '.join(RECIPES)}")
+    files = [Path(argument) for argument in common[: _first_option(common)]]
+    digests = {path.name: file_digest(path) for path in [*files, test]}
     lines = []
     for name in names:
         folders = [folder_of(out, name, seed) for seed in range(seeds)]
         for seed, folder in enumerate(folders):
+            arguments = [
+                *common,
+                *("--validation", str(test), "--evaluate-every", NEVER),
+                *("--seed", str(seed), "--out", str(folder)),
+                *RECIPES[name],
+            ]
             if (folder / "cost.json").is_file():
+                _check_same(folder, arguments, digests)
                 continue
             print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
-            run(
-                [
-                    *common,
-                    *("--validation", str(test), "--evaluate-every", NEVER),
-                    *("--seed", str(seed), "--out", str(folder)),
-                    *RECIPES[name],
-                ]
-            )
+            run(arguments)
         costs = [read_json(folder / "cost.json") for folder in folders]
         lines.append(
             Line(
@@ -116,6 +118,41 @@ def run_recipes(
             )
         )
     return lines
+
+
+def _first_option(arguments: Sequence[str]) -> int:
+    return next((i for i, argument in enumerate(arguments) if argument.startswith("--")), len(arguments))
+
+
+def _check_same(folder: Path, arguments: Sequence[str], digests: Mapping[str, str]) -> None:
+    """A finished run counts only when it was asked for the same, on the same files."""
+    found = read_json(folder / "run.json")
+    config = found["options"]["config"]
+    start = _first_option(arguments)
+    asked = dict(
+        zip(arguments[start::2], arguments[start + 1 :: 2], strict=True)
+    )  # the last of a kind counts
+    told = {
+        "--base": found["options"]["base"],
+        "--epochs": config["train"]["epochs"],
+        "--lr": config["train"]["lr"],
+        "--seed": config["train"]["seed"],
+        "--layers": ",".join(map(str, config["layers"] or ())),
+        "--max-tokens": config["max_tokens"],
+        "--batch-tokens": config["train"]["tokens_per_batch"],
+    }
+    different = [option for option in told if option in asked and not _equal(asked[option], told[option])]
+    if found["inputs"] != digests:
+        different.append("the files")
+    if different:
+        raise UsageError(
+            f"{folder} holds a run that differs in {', '.join(different)}",
+            hint="give another --out folder, or remove this one to train it again",
+        )
+
+
+def _equal(asked: str, told: str | float) -> bool:
+    return Path(asked).name == told if isinstance(told, str) else float(asked) == told
 
 
 def ensembles(out: Path, rows: Sequence[Row], *, seeds: int, max_tokens: int) -> list[Line]:
