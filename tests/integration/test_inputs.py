@@ -31,6 +31,11 @@ def reason(letter: Output) -> str:
 
 def feed_squeezed(arena: Arena, value: bytes, codec: str) -> Source:
     """A record that is small on the wire only."""
+    return feed_batch(arena, [value], codec)[0]
+
+
+def feed_batch(arena: Arena, values: list[bytes], codec: str) -> list[Source]:
+    """Records that travel in one batch."""
     sources: list[Source] = []
     producer = Producer(
         {
@@ -38,19 +43,22 @@ def feed_squeezed(arena: Arena, value: bytes, codec: str) -> Source:
             "compression.type": codec,
             "message.max.bytes": 200_000_000,
             "queue.buffering.max.kbytes": 400_000,
+            "batch.size": 200_000_000,
+            "linger.ms": 1_000,
         }
     )
-    producer.produce(
-        REVIEWS_POSTED,
-        value,
-        b"l1",
-        on_delivery=lambda error, message: sources.append(
-            (message.topic(), message.partition(), message.offset())
-        ),
-    )
+    for value in values:
+        producer.produce(
+            REVIEWS_POSTED,
+            value,
+            b"l1",
+            on_delivery=lambda error, message: sources.append(
+                (message.topic(), message.partition(), message.offset())
+            ),
+        )
     assert producer.flush(30) == 0
     arena.fed += sources
-    return sources[0]
+    return sources
 
 
 @MODES
@@ -140,6 +148,25 @@ def test_a_bomb_that_the_client_cannot_decode_is_passed_over(arena: Arena, mode:
     judge(arena)
     ((source, letter),) = dead_letters(arena).items()
     assert (source, reason(letter), letter.value) == (bomb, "unreadable", None)
+
+
+@MODES
+def test_all_of_a_batch_that_holds_a_bomb_is_passed_over_once_and_what_follows_is_read(
+    arena: Arena, mode: str
+) -> None:
+    before = json.dumps(review(1, "in front of it")).encode()
+    arena.feed_reviews(20)
+    batch = feed_batch(arena, [before, b"a" * 90_000_000, before], "zstd")
+    arena.feed_reviews(50)
+    worker = arena.worker(DELIVERY=mode)
+    arena.wait_for_outcomes()
+    arena.wait_for_no_lag()
+    assert worker.stop() == ExitCode.OK
+    judge(arena)
+    letters = [output.source for output in arena.seen if output.topic.endswith(".dlq.v1")]
+    assert sorted(letters) == sorted(batch), (
+        "the client can decode none of the batch, and each has one letter"
+    )
 
 
 def test_a_record_too_large_for_its_dead_letter_leaves_a_trimmed_one_and_its_neighbours_alone(

@@ -19,6 +19,10 @@ from worker.stream.unreadable import REPEATS
 BOTH = [TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)]
 
 
+def nothing_more() -> None:
+    """Ends what one poll hands out: what follows comes after a seek has taken effect."""
+
+
 class Bench:
     """An intake between a client and stages that a test plays."""
 
@@ -183,10 +187,76 @@ def test_after_a_roll_back_it_reads_again_from_the_committed_offsets() -> None:
 
 def test_a_record_that_cannot_be_read_is_passed_over_with_a_seek() -> None:
     bench = Bench()
-    bench.consumer.to_read += [FakeMessage(7, KafkaError._BAD_MSG)] * REPEATS
-    bench.run(6)
-    assert bench.consumer.seeks == [(0, 8)]
+    for _ in range(REPEATS):
+        bench.consumer.to_read += [FakeMessage(7, KafkaError._BAD_MSG), nothing_more]
+    bench.run(10)
+    assert bench.consumer.seeks == [(0, 7), (0, 7), (0, 8)], "twice again, then past it"
     assert [record.fault for batch in bench.stages.submitted for record in batch.records] == ["_BAD_MSG"]
+
+
+def test_every_record_of_a_batch_that_cannot_be_decoded_gets_its_stand_in_and_no_neighbour_is_lost() -> None:
+    # The client reports the batch 7..9 at its first offset, whichever was asked for, and may go on with 10 by itself.
+    bench = Bench()
+    bench.feed(5, 6)
+    broken = FakeMessage(7, KafkaError._BAD_COMPRESSION)
+    for _ in range(REPEATS - 1 + 3):
+        bench.consumer.to_read += [broken, FakeMessage(10), nothing_more]
+    bench.feed(10, 11)
+    bench.run(20)
+    read = [(record.offset, record.fault) for batch in bench.stages.submitted for record in batch.records]
+    assert read == [
+        (5, None),
+        (6, None),
+        *((n, "_BAD_COMPRESSION") for n in (7, 8, 9)),
+        (10, None),
+        (11, None),
+    ]
+    assert bench.consumer.seeks == [(0, 7), (0, 7), (0, 8), (0, 9), (0, 10)]
+
+
+def test_a_batch_that_was_damaged_on_its_way_once_is_read_again_and_nothing_of_it_is_skipped() -> None:
+    bench = Bench()
+    bench.feed(5)
+    bench.consumer.to_read += [
+        FakeMessage(6, KafkaError._BAD_MSG),
+        FakeMessage(8),
+        FakeMessage(9),
+        nothing_more,
+    ]
+    bench.feed(6, 7, 8, 9)
+    bench.run(8)
+    assert bench.submitted() == [5, 6, 7, 8, 9]
+    assert bench.consumer.seeks == [(0, 6)]
+
+
+def test_a_drain_whose_last_commit_is_refused_says_so() -> None:
+    bench = Bench(drain_timeout_s=0.05)
+    bench.feed(1, 2)
+    refusals = [failed(KafkaError.ILLEGAL_GENERATION) for _ in range(10_000)]
+    with pytest.raises(DrainTimeoutError, match="refused the last commit"):
+        bench.run(5, then=lambda: bench.consumer.refusals.extend(refusals))
+    assert bench.consumer.closed
+
+
+def test_a_stop_ends_the_look_up_of_offsets_and_nothing_is_read() -> None:
+    bench = Bench()
+    told = False
+    bench.offsets = bench.intake._offsets = Offsets(
+        cast("Consumer", bench.consumer), bench.assignment, start_from="earliest", stop=lambda: told
+    )
+    bench.consumer.refusals += [failed(KafkaError.NOT_COORDINATOR), failed(KafkaError.NOT_COORDINATOR)]
+
+    def tell() -> None:
+        nonlocal told
+        told = True
+        bench.consumer.refusals.append(failed(KafkaError.NOT_COORDINATOR))
+        bench.callback("on_assign", BOTH)
+
+    bench.consumer.to_read.append(tell)
+    bench.feed(1, 2)
+    bench.run(3)
+    assert bench.submitted() == []
+    assert bench.consumer.closed
 
 
 def test_an_offset_out_of_range_ends_the_worker() -> None:

@@ -7,7 +7,6 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 
 from tests.stream.fakes import TOPIC, FakeConsumer, failed, micro_batch
 from worker.errors import AuthenticationError, DataError, DependencyError
-from worker.stream import offsets as module
 from worker.stream.assignment import Assignment
 from worker.stream.offsets import COMMIT_INTERVAL_S, Offsets
 
@@ -91,6 +90,7 @@ def test_a_partition_starts_at_its_committed_offset_or_where_the_setting_says(
     found = offsets(consumer, assignment, start_from).starting_points(
         [TopicPartition(*FIRST), TopicPartition(*SECOND)]
     )
+    assert found is not None
     assert [one.offset for one in found] == [7, expected]
 
 
@@ -110,13 +110,37 @@ def test_a_look_up_is_repeated_until_the_coordinator_answers(
     assert found.offset == 7
 
 
-def test_a_look_up_without_an_answer_ends_with_a_hint(
-    consumer: FakeConsumer, assignment: Assignment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "LOOKUP_TIMEOUT_S", 0.15)
+def test_a_look_up_without_an_answer_ends_with_a_hint(consumer: FakeConsumer, assignment: Assignment) -> None:
     consumer.refusals += [failed(KafkaError._TIMED_OUT)] * 20
+    made = Offsets(cast("Consumer", consumer), assignment, start_from="earliest", lookup_timeout_s=0.15)
     with pytest.raises(DependencyError, match="no answer about committed offsets"):
-        offsets(consumer, assignment).starting_points([TopicPartition(*FIRST)])
+        made.starting_points([TopicPartition(*FIRST)])
+
+
+def test_a_look_up_ends_without_an_answer_when_the_worker_is_told_to_stop(
+    consumer: FakeConsumer, assignment: Assignment
+) -> None:
+    consumer.refusals.append(failed(KafkaError._TIMED_OUT))
+    made = Offsets(cast("Consumer", consumer), assignment, start_from="earliest", stop=lambda: True)
+    assert made.starting_points([TopicPartition(*FIRST)]) is None
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.REQUEST_TIMED_OUT,
+    ],
+)
+def test_a_coordinator_that_starts_or_moves_is_asked_again(
+    consumer: FakeConsumer, assignment: Assignment, code: int
+) -> None:
+    consumer.committed_offsets = {FIRST: 7}
+    consumer.refusals += [failed(code)] * 3
+    (found,) = offsets(consumer, assignment).starting_points([TopicPartition(*FIRST)]) or []
+    assert found.offset == 7
 
 
 def test_a_look_up_that_is_forbidden_is_not_repeated(consumer: FakeConsumer, assignment: Assignment) -> None:

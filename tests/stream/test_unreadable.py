@@ -4,37 +4,59 @@ import pytest
 from confluent_kafka import KafkaError
 
 from tests.stream.fakes import FakeMessage
-from worker.errors import AuthenticationError, DataError, TaglineError
-from worker.stream.record import Record
-from worker.stream.unreadable import REPEATS, UnreadableRecords
+from worker.errors import AuthenticationError, DataError, TaglineError, UsageError
+from worker.stream.unreadable import REPEATS, Damage, UnreadableRecords
+
+PLACE = ("t", 0)
 
 
-def judged(judge: UnreadableRecords, *messages: FakeMessage) -> list[Record | None]:
-    return [judge.judge(message) for message in messages]  # type: ignore[arg-type] # it has the methods used
+def judged(
+    judge: UnreadableRecords, *messages: FakeMessage, next_offset: int | None = None
+) -> list[Damage | None]:
+    return [judge.judge(message, lambda _: next_offset) for message in messages]  # type: ignore[arg-type] # it has the methods used
 
 
 @pytest.mark.parametrize("code", [KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError._UNDERFLOW])
-def test_an_error_that_repeats_at_one_offset_passes_the_record_over(code: int) -> None:
-    found = judged(UnreadableRecords(), *[FakeMessage(7, code)] * REPEATS)
-    assert found[:-1] == [None] * (REPEATS - 1)
-    record = found[-1]
-    assert record is not None
-    assert (record.topic, record.partition, record.offset, record.value) == ("t", 0, 7, None)
-    assert record.fault
+def test_a_place_is_read_again_and_after_some_tries_its_record_is_passed_over(code: int) -> None:
+    *again, last = judged(UnreadableRecords(), *[FakeMessage(7, code)] * REPEATS)
+    assert again == [Damage(PLACE, 7, None)] * (REPEATS - 1)
+    assert last is not None
+    assert last.read_from == 8
+    assert last.record is not None
+    assert (*PLACE, 7, None) == (
+        last.record.topic,
+        last.record.partition,
+        last.record.offset,
+        last.record.value,
+    )
+    assert last.record.fault
 
 
-def test_errors_at_different_offsets_or_partitions_do_not_add_up() -> None:
-    judge = UnreadableRecords()
-    wandering = [FakeMessage(offset, KafkaError._BAD_MSG) for offset in range(10)]
-    assert judged(judge, *wandering) == [None] * 10
-    alternating = [FakeMessage(50, KafkaError._BAD_MSG, partition=n) for n in range(REPEATS)]
-    assert judged(judge, *alternating) == [None] * REPEATS
+def test_an_error_at_the_start_of_a_batch_belongs_to_the_record_that_comes_next() -> None:
+    *_, last = judged(UnreadableRecords(), *[FakeMessage(7, KafkaError._BAD_MSG)] * REPEATS, next_offset=9)
+    assert last is not None
+    assert last.record is not None
+    assert (last.record.offset, last.read_from) == (9, 10)
 
 
-def test_after_a_record_was_passed_over_counting_begins_anew() -> None:
+def test_the_rest_of_a_batch_that_was_given_up_gets_no_further_tries() -> None:
     judge = UnreadableRecords()
     judged(judge, *[FakeMessage(7, KafkaError._BAD_MSG)] * REPEATS)
-    assert judged(judge, *[FakeMessage(7, KafkaError._BAD_MSG)] * (REPEATS - 1)) == [None] * (REPEATS - 1)
+    for place in (8, 9):
+        (found,) = judged(judge, FakeMessage(7, KafkaError._BAD_MSG), next_offset=place)
+        assert found is not None
+        assert found.record is not None
+        assert found.record.offset == place
+    (other,) = judged(judge, FakeMessage(20, KafkaError._BAD_MSG), next_offset=20)
+    assert other == Damage(PLACE, 20, None), "another batch is tried again first"
+
+
+def test_errors_at_different_places_or_partitions_do_not_add_up() -> None:
+    judge = UnreadableRecords()
+    wandering = [FakeMessage(offset, KafkaError._BAD_MSG) for offset in range(10)]
+    assert all(found is not None and found.record is None for found in judged(judge, *wandering))
+    alternating = [FakeMessage(50, KafkaError._BAD_MSG, partition=n) for n in range(REPEATS)]
+    assert all(found is not None and found.record is None for found in judged(judge, *alternating))
 
 
 @pytest.mark.parametrize("code", [KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT])
@@ -53,6 +75,9 @@ def test_an_error_without_an_offset_belongs_to_no_record() -> None:
         (KafkaError.OFFSET_OUT_OF_RANGE, DataError),
         (KafkaError.UNKNOWN_TOPIC_OR_PART, DataError),
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, AuthenticationError),
+        (KafkaError.INVALID_SESSION_TIMEOUT, UsageError),
+        (KafkaError.INCONSISTENT_GROUP_PROTOCOL, UsageError),
+        (KafkaError.GROUP_MAX_SIZE_REACHED, UsageError),
     ],
 )
 def test_what_waiting_does_not_mend_is_raised_at_once(code: int, error: type[TaglineError]) -> None:

@@ -32,7 +32,7 @@ from worker.stream.config import consumer_config, open_consumer, open_producer, 
 from worker.stream.errors import kafka_error
 from worker.stream.exactly_once import ExactlyOncePublisher
 from worker.stream.intake import Intake, IntakeLimits
-from worker.stream.offsets import Offsets
+from worker.stream.offsets import LOOKUP_TIMEOUT_S, Offsets
 from worker.stream.publish import AtLeastOncePublisher, Publisher
 from worker.telemetry import metrics
 from worker.telemetry.health import HealthState, serve_health
@@ -46,6 +46,8 @@ CONNECT_TIMEOUT_S = 30.0
 """How long a start waits for the brokers before it gives up with a hint."""
 CLOSE_TIMEOUT_S = 5.0
 TRANSACTION_CALL_S = 30.0
+BROKER_ABORT_S = 30.0
+"""Longest time after a transaction's time-out until the broker has ended it; it looks every ten seconds."""
 
 load_engine = Engine.load
 
@@ -59,6 +61,8 @@ def serve(settings: Settings, stop: Callable[[], bool]) -> None:
     health = HealthState(stuck_after_s=settings.limits.stuck_after_s)
     with serve_health(health, settings.telemetry):
         engine = load_engine(settings.model)
+        if stop():
+            return  # told to while the model loaded: there is nothing to drain
         health.ready["model"] = True
         metrics.MODEL_INFO.labels(engine.model_name, engine.digest, engine.precision).set(1)
         metrics.BUILD_INFO.labels(
@@ -100,7 +104,13 @@ def _run(
         INPUT_TOPICS,
         assignment=assignment,
         stages=line,
-        offsets=Offsets(consumer, assignment, start_from=settings.kafka.start_from),
+        offsets=Offsets(
+            consumer,
+            assignment,
+            start_from=settings.kafka.start_from,
+            lookup_timeout_s=max(LOOKUP_TIMEOUT_S, settings.kafka.transaction_timeout_s + BROKER_ABORT_S),
+            stop=stop,
+        ),
         limits=_limits(settings),
         transactional=publisher.commits_offsets,
         on_progress=health.progress,

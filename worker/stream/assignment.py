@@ -19,6 +19,7 @@ class Assignment:
         self._epochs: dict[Partition, int] = {}
         self._owned: set[Partition] = set()
         self._first_offsets: dict[Partition, int] = {}
+        self._next_offsets: dict[Partition, int] = {}
 
     @property
     def owned(self) -> frozenset[Partition]:
@@ -44,6 +45,7 @@ class Assignment:
         for partition in partitions:
             self._owned.discard(partition)
             self._first_offsets.pop(partition, None)
+            self._next_offsets.pop(partition, None)
             self._epochs[partition] = self.epoch(partition) + 1
 
     def renew(self) -> None:
@@ -52,8 +54,17 @@ class Assignment:
             self._epochs[partition] += 1
 
     def saw(self, partition: Partition, offset: int) -> None:
-        """Remember the first offset read since the partition became ours. Owner thread only."""
+        """Remember what was read: the first offset since the partition became ours, and the last. Owner thread only."""
         self._first_offsets.setdefault(partition, offset)
+        self._next_offsets[partition] = offset + 1
+
+    def reads_from(self, partition: Partition, offset: int) -> None:
+        """Remember where reading begins or goes on. Owner thread only."""
+        self._next_offsets[partition] = offset
+
+    def next_offset(self, partition: Partition) -> int | None:
+        """The offset to be read next; None before anything was read of a partition that begins at its first record."""
+        return self._next_offsets.get(partition)
 
     def first_offset(self, partition: Partition) -> int | None:
         """Where reading began: the place to rewind to when the group has no committed offset yet."""

@@ -20,19 +20,20 @@ class WindowLimits:
 
 @dataclass(slots=True)
 class ReadBuffer:
-    """Records in the order they were read, with the monotonic time of each read."""
+    """Records in the order they were read, each with the monotonic time of the read and its size."""
 
     limits: WindowLimits
     size: int = 0
-    _records: deque[tuple[float, Record]] = field(default_factory=deque)
+    _records: deque[tuple[float, int, Record]] = field(default_factory=deque)
 
     def __len__(self) -> int:
         return len(self._records)
 
     def add(self, record: Record, now: float) -> None:
         """Append a record read at monotonic time `now`."""
-        self._records.append((now, record))
-        self.size += record.size
+        size = record.size
+        self._records.append((now, size, record))
+        self.size += size
 
     def ready(self, now: float, *, idle: bool) -> bool:
         """Whether a window should close: one is full, its oldest record has waited long enough, or nobody is busy."""
@@ -41,30 +42,31 @@ class ReadBuffer:
         full = len(self._records) >= self.limits.max_records or self.size >= self.limits.max_bytes
         return full or idle or now - self._records[0][0] >= self.limits.max_wait_s
 
-    def cut(self) -> list[Record]:
-        """Take the next window off the front: at least one record.
+    def cut(self) -> tuple[list[Record], int]:
+        """Take the next window off the front, at least one record, and its size in bytes.
 
         A record larger than `max_bytes` makes a window of its own.
         """
-        first = self._records.popleft()[1]
-        records, size = [first], first.size
+        _, size, first = self._records.popleft()
+        records = [first]
         while self._records and len(records) < self.limits.max_records:
-            following = self._records[0][1].size
+            _, following, record = self._records[0]
             if size + following > self.limits.max_bytes:
                 break
-            records.append(self._records.popleft()[1])
+            self._records.popleft()
+            records.append(record)
             size += following
         self.size -= size
-        return records
+        return records, size
 
     def drop(self, partitions: frozenset[Partition] | None = None) -> int:
         """Forget the records of these partitions, or all; nothing of them was committed. Returns how many."""
         kept = deque(
-            (at, r)
-            for at, r in self._records
-            if partitions is not None and (r.topic, r.partition) not in partitions
+            entry
+            for entry in self._records
+            if partitions is not None and (entry[2].topic, entry[2].partition) not in partitions
         )
         dropped = len(self._records) - len(kept)
         self._records = kept
-        self.size = sum(r.size for _, r in kept)
+        self.size = sum(size for _, size, _ in kept)
         return dropped

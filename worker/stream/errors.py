@@ -45,6 +45,16 @@ _FENCED = frozenset(
         KafkaError.FENCED_INSTANCE_ID,
     }
 )
+_GROUP_HINTS = {
+    KafkaError.INVALID_SESSION_TIMEOUT: "kafka.session_timeout_s is outside what the broker allows "
+    "(group.min.session.timeout.ms, 6 s unless set, to group.max.session.timeout.ms).",
+    KafkaError.INCONSISTENT_GROUP_PROTOCOL: "The group has members of another protocol or assignor: another application, or "
+    "a worker with another kafka.group_protocol. Choose another kafka.group_id, or stop those.",
+    KafkaError.GROUP_MAX_SIZE_REACHED: "The group is full (the broker's group.max.size): run fewer workers.",
+    KafkaError.INVALID_GROUP_ID: "Set kafka.group_id to a name.",
+    KafkaError.UNSUPPORTED_ASSIGNOR: "This broker does not know the assignor; use kafka.group_protocol = classic.",
+}
+"""What keeps a member out of a group for good, and the way in."""
 _MISUSED = frozenset({KafkaError._INVALID_ARG, KafkaError._CONFLICT})
 
 
@@ -86,6 +96,8 @@ def kafka_error(error: KafkaError | KafkaException, doing: str) -> TaglineError:
         return DataError(
             message, hint="Raise the topic's max.message.bytes, and kafka.message_max_bytes with it."
         )
+    if code in _GROUP_HINTS:
+        return UsageError(message, hint=_GROUP_HINTS[code])
     if code in _MISUSED:
         return UsageError(
             message, hint="See kafka.client_options and the TLS files in `tagline config show`."
@@ -93,6 +105,7 @@ def kafka_error(error: KafkaError | KafkaException, doing: str) -> TaglineError:
     if code in _FENCED:
         return DependencyError(message, hint="Another process has taken over with the same transactional id.")
     return DependencyError(
-        message, hint="Is Kafka up at kafka.bootstrap_servers? `tagline doctor` looks closer. For a local stack that is up: "
+        message,
+        hint="Is Kafka up at kafka.bootstrap_servers? `tagline doctor` looks closer. For a local stack that is up: "
         'eval "$(tagline local env)"',
     )

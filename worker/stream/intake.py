@@ -80,6 +80,7 @@ class Intake:
         self._flying_bytes = 0
         self._paused = False
         self._closing = False
+        self._draining = False
         self._high_since: float | None = None
         self._rewinds = 0
         self._finished_at = time.monotonic()
@@ -171,8 +172,11 @@ class Intake:
         except KafkaException as error:
             raise kafka_error(error, "reading from Kafka") from error
         now = time.monotonic()
+        sought: set[Partition] = set()
         for message in messages:
-            record = self._record(message)
+            if sought and (message.topic(), message.partition()) in sought:
+                continue  # read ahead of a place that is read again
+            record = self._record(message, sought)
             # A rebalance may have run inside the calls above, after the message was taken from the client's queue.
             if record is not None and self._assignment.owns((record.topic, record.partition)):
                 self._assignment.saw((record.topic, record.partition), record.offset)
@@ -187,28 +191,34 @@ class Intake:
         following = self._consumer.consume(READ_AHEAD, 0)
         return [first, *following] if self._assignment.epoch(partition) == epoch else following
 
-    def _record(self, message: Message) -> Record | None:
+    def _record(self, message: Message, sought: set[Partition]) -> Record | None:
+        """The record of a message, or a stand-in for one that cannot be read. Partitions that were sought go into ``sought``."""
         if message.error() is None:
             return from_message(message)
-        record = self._unreadable.judge(message)
-        if record is None:
+        damage = self._unreadable.judge(message, self._assignment.next_offset)
+        if damage is None:
             log.warning("error while reading", error=str(message.error()), topic=message.topic())
             return None
-        if not self._assignment.owns((record.topic, record.partition)):
+        partition, read_from, record = damage
+        if not self._assignment.owns(partition):
             return None  # lost meanwhile; a seek would be refused
-        log.error(
-            "record passed over",
-            error=record.fault,
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-        )
-        self._consumer.seek(TopicPartition(record.topic, record.partition, record.offset + 1))
+        topic, number = partition
+        if record is None:
+            log.warning(
+                "reading again what could not be decoded",
+                error=str(message.error()), topic=topic, partition=number, offset=read_from,
+            )  # fmt: skip
+        else:
+            log.error(
+                "record passed over", error=record.fault, topic=topic, partition=number, offset=record.offset
+            )
+        self._consumer.seek(TopicPartition(topic, number, read_from))
+        sought.add(partition)
         return record
 
     def _close_windows(self) -> None:
         while self._stages.has_room and self._buffer.ready(time.monotonic(), idle=self._stages.hungry):
-            records = self._buffer.cut()
+            records, size = self._buffer.cut()
             partitions = {(record.topic, record.partition) for record in records}
             batch = MicroBatch(
                 records,
@@ -216,7 +226,7 @@ class Intake:
                 self._rewinds,
                 self._consumer.consumer_group_metadata() if self._transactional else None,
                 _oldest_ms(records),
-                sum(record.size for record in records),
+                size,
             )
             self._in_flight.append(batch)
             self._flying_records += len(records)
@@ -245,18 +255,26 @@ class Intake:
     # -- stopping -------------------------------------------------------------------------------------------------
 
     def _drain(self) -> None:
+        self._draining = True
         self._buffer.drop()
         log.info("stopping", in_flight_records=self._flying_records)
-        deadline = time.monotonic() + self._limits.drain_timeout_s
-        self._finish(lambda _batch: True, self._limits.drain_timeout_s)
-        while not self._offsets.commit_now() and time.monotonic() < deadline:
+        limit_s = self._limits.drain_timeout_s
+        deadline = time.monotonic() + limit_s
+        self._finish(lambda _batch: True, limit_s)
+        while not (committed := self._offsets.commit_now()) and time.monotonic() < deadline:
             # A rebalance that goes on refuses commits of its last generation. Polling lets it end; what is read is left.
             self._consumer.poll(POLL_S)
         if self._in_flight:
             raise DrainTimeoutError(
-                f"{self._flying_records} records were still in flight after {self._limits.drain_timeout_s:.0f} s",
+                f"{self._flying_records} records were still in flight after {limit_s:.0f} s",
                 hint="Nothing of them was committed: they are read again. Raise TAGLINE_LIMITS_DRAIN_TIMEOUT_S, or lower "
                 "TAGLINE_WINDOW_MAX_RECORDS, if this repeats.",
+            )
+        if not committed:
+            raise DrainTimeoutError(
+                f"Kafka refused the last commit for {limit_s:.0f} s",
+                hint="What was published since the commit before is read and published again, with the same ids. A "
+                "rebalance that takes longer than TAGLINE_LIMITS_DRAIN_TIMEOUT_S does this.",
             )
 
     def _finish(self, concerned: Callable[[MicroBatch], bool], timeout_s: float) -> None:
@@ -270,13 +288,17 @@ class Intake:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         metrics.REBALANCES.labels("assigned").inc()
-        if self._closing:
-            # A rebalance crossed our leaving. Nothing will be read, and the client answers no look-up any more.
+        leaving = self._closing or self._draining
+        starting = None if leaving else self._offsets.starting_points(partitions) if partitions else []
+        if starting is None:
+            # A rebalance crossed our leaving: nothing will be read, and while closing the client answers no look-up.
             consumer.incremental_assign(partitions)
             return
-        starting = self._offsets.starting_points(partitions) if partitions else []
         consumer.incremental_assign(starting)
         self._assignment.add(_names(partitions))
+        for position in starting:
+            if position.offset >= 0:
+                self._assignment.reads_from((position.topic, position.partition), position.offset)
         if partitions:
             # A pause outlives the assignment in the client: a partition lost while paused would come back paused.
             (consumer.pause if self._paused else consumer.resume)(partitions)

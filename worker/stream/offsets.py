@@ -5,7 +5,7 @@ the new owner's offset. Stored offsets are refused for a lost partition.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
@@ -18,20 +18,33 @@ from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
-COMMIT_INTERVAL_S = 1.0
-"""Time between commits: what a crash replays at most is this plus what was in flight."""
+COMMIT_INTERVAL_S = 0.25
+"""Time between commits: a crash replays what was published since the last of them, and what was in flight."""
 LOOKUP_TIMEOUT_S = 60.0
-"""Longest wait for committed offsets. A killed worker's open transaction hides them until it times out."""
+"""Longest wait for committed offsets, unless transactions may last longer."""
 LOOKUP_CALL_S = 5.0
 
 
 class Offsets:
     """Stores, commits and looks up the group's offsets. Owner thread only."""
 
-    def __init__(self, consumer: Consumer, assignment: Assignment, *, start_from: str) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        assignment: Assignment,
+        *,
+        start_from: str,
+        lookup_timeout_s: float = LOOKUP_TIMEOUT_S,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """``stop`` ends a look-up early. ``lookup_timeout_s`` must outlast a transaction: a killed worker's open one
+        hides the offsets until the broker ends it.
+        """
         self._consumer = consumer
         self._assignment = assignment
         self._start_from = start_from
+        self._lookup_timeout_s = lookup_timeout_s
+        self._stop = stop
         self._stored = False
         self._committed_at = time.monotonic()
 
@@ -86,16 +99,20 @@ class Offsets:
                 metrics.COMMITS.labels("sent" if asynchronous else "confirmed").inc()
         return True
 
-    def starting_points(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
+    def starting_points(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition] | None:
         """Where to read each newly assigned partition from: its committed offset, or the setting's end of it.
+
+        None when the worker was told to stop before the coordinator answered.
 
         Raises:
             DataError: there is no committed offset and the setting says that this is an error.
             DependencyError: the group's coordinator did not answer in time.
         """
+        committed = self._committed(partitions)
+        if committed is None:
+            return None
         return [
-            position if position.offset >= 0 else self._without_offset(position)
-            for position in self._committed(partitions)
+            position if position.offset >= 0 else self._without_offset(position) for position in committed
         ]
 
     def _without_offset(self, position: TopicPartition) -> TopicPartition:
@@ -110,15 +127,17 @@ class Offsets:
     def rewind(self) -> None:
         """Read every partition of ours again from its committed offset, or from where reading began."""
         owned = [TopicPartition(topic, partition) for topic, partition in sorted(self._assignment.owned)]
-        for position in self._committed(owned) if owned else []:
-            first = self._assignment.first_offset((position.topic, position.partition))
+        for position in (self._committed(owned) if owned else None) or []:
+            partition = (position.topic, position.partition)
+            first = self._assignment.first_offset(partition)
             if first is None:
                 continue  # nothing was read of it yet
             offset = position.offset if position.offset >= 0 else first
-            self._consumer.seek(TopicPartition(position.topic, position.partition, offset))
+            self._consumer.seek(TopicPartition(*partition, offset))
+            self._assignment.reads_from(partition, offset)
 
-    def _committed(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
-        deadline = time.monotonic() + LOOKUP_TIMEOUT_S
+    def _committed(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition] | None:
+        deadline = time.monotonic() + self._lookup_timeout_s
         while True:
             try:
                 found = self._consumer.committed(list(partitions), timeout=LOOKUP_CALL_S)
@@ -131,9 +150,11 @@ class Offsets:
             cause = problem.args[0]
             if not _worth_asking_again(cause):
                 raise kafka_error(cause, "looking up committed offsets") from problem
+            if self._stop():
+                return None
             if time.monotonic() > deadline:
                 raise DependencyError(
-                    f"no answer about committed offsets within {LOOKUP_TIMEOUT_S:.0f} s: {cause.str()}",
+                    f"no answer about committed offsets within {self._lookup_timeout_s:.0f} s: {cause.str()}",
                     hint="Check the brokers; an open transaction of a killed worker must also time out first "
                     "(TAGLINE_KAFKA_TRANSACTION_TIMEOUT_S).",
                 ) from problem
@@ -145,6 +166,12 @@ def _worth_asking_again(error: KafkaError) -> bool:
         KafkaError._TIMED_OUT,  # noqa: SLF001 # the client's public names
         KafkaError._WAIT_COORD,  # noqa: SLF001
         KafkaError._TRANSPORT,  # noqa: SLF001
+        KafkaError._TIMED_OUT_QUEUE,  # noqa: SLF001
         KafkaError.UNSTABLE_OFFSET_COMMIT,
+        # A coordinator that starts or moves; the client gives these up after two tries.
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.REQUEST_TIMED_OUT,
     )
     return error.retriable() or error.code() in waits
