@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -17,6 +18,11 @@ module.MARGIN_S = {margin}
 stop = module.StopSignal({drain})
 stop.install()
 print("ready", flush=True)
+def write():
+    import sys, threading
+    threading.Thread(target=lambda: sys.stderr.write("x" * 1_000_000), daemon=True).start()
+    while True:
+        time.sleep(0.01)
 while {loop}:
     time.sleep(0.01)
 """
@@ -26,7 +32,10 @@ def program(
     loop: str, *, drain: float = 30.0, margin: float = 10.0, log: int = subprocess.DEVNULL
 ) -> subprocess.Popen[bytes]:
     source = textwrap.dedent(PROGRAM.format(loop=loop, drain=drain, margin=margin))
-    process = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=log)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=log, env=environment
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
     return process
@@ -69,3 +78,15 @@ def test_it_ends_also_when_nobody_reads_its_log_any_more() -> None:
     os.close(log)
     process.send_signal(signal.SIGTERM)
     assert ended(process) == ExitCode.DRAIN
+
+
+def test_it_ends_also_when_its_log_is_full_and_somebody_waits_in_it() -> None:
+    reader, log = os.pipe()
+    try:
+        process = program("write()", drain=0.1, margin=0.1, log=log)
+        os.close(log)
+        time.sleep(0.5)  # the pipe is full by now, and the writer waits with the stream's lock held
+        process.send_signal(signal.SIGTERM)
+        assert ended(process) == ExitCode.DRAIN
+    finally:
+        os.close(reader)

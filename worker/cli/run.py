@@ -22,13 +22,22 @@ def run(
     ends it at once with 130; nothing is lost, the records in flight are read again. Other exit codes: 3 Kafka does not
     answer, 4 credentials refused, 5 the model bundle, 6 topics or offsets, 7 the drain took too long, 8 no progress.
     """
+    from worker.pipeline.stop import StopSignal, end_at_once
+
+    # Before anything that takes time: a process that is told to stop while it starts also ends in order.
+    stop = StopSignal()
+    stop.install()
+
+    from worker.errors import DrainTimeoutError, StuckError
     from worker.pipeline.service import serve
-    from worker.pipeline.stop import StopSignal
     from worker.settings import load
     from worker.telemetry.logs import configure_logs
 
     settings = load({"delivery": delivery} if delivery else None)
     configure_logs(settings.telemetry)
-    stop = StopSignal(settings.limits.drain_timeout_s)
-    stop.install()
-    serve(settings, stop)
+    stop.drain_timeout_s = settings.limits.drain_timeout_s
+    try:
+        serve(settings, stop)
+    except (DrainTimeoutError, StuckError) as error:
+        # A stage hangs. The interpreter would wait for its threads before it ends, and so for ever.
+        end_at_once(error.exit_code, f"{error.message}\nhint: {error.hint}")

@@ -6,9 +6,11 @@ import signal
 import sys
 import threading
 from types import FrameType
+from typing import NoReturn
 
 from worker.errors import ExitCode
 
+SAY_TIMEOUT_S = 0.5
 MARGIN_S = 10.0
 """On top of the drain time-out, for closing clients whose broker is away, before the process is ended by force."""
 
@@ -16,8 +18,9 @@ MARGIN_S = 10.0
 class StopSignal:
     """SIGTERM and SIGINT, seen by the owner's loop between two polls. Install on the main thread."""
 
-    def __init__(self, drain_timeout_s: float) -> None:
-        self._limit_s = drain_timeout_s + MARGIN_S
+    def __init__(self, drain_timeout_s: float = 25.0) -> None:
+        self.drain_timeout_s = drain_timeout_s
+        """How long a drain may take; may be set later, when the settings are known."""
         self._asked = threading.Event()
 
     def install(self) -> None:
@@ -35,7 +38,7 @@ class StopSignal:
             return
         self._asked.set()
         deadline = threading.Timer(
-            self._limit_s, end_at_once, (ExitCode.DRAIN, "the drain did not end in time")
+            self.drain_timeout_s + MARGIN_S, end_at_once, (ExitCode.DRAIN, "the drain did not end in time")
         )
         deadline.daemon = True
         deadline.start()
@@ -46,9 +49,16 @@ class StopSignal:
         self.ask()
 
 
-def end_at_once(code: ExitCode, why: str) -> None:
-    """End the process without cleaning up: nothing uncommitted is lost, it is read again."""
-    with contextlib.suppress(OSError, ValueError):  # whoever read our log may be gone
-        sys.stderr.write(f"tagline: ended at once: {why}\n")
-        sys.stderr.flush()
+def end_at_once(code: ExitCode, why: str) -> NoReturn:
+    """End the process without cleaning up: nothing uncommitted is lost, it is read again. Takes half a second at most."""
+    # On a thread, because a log that nobody reads any more blocks whoever writes to it.
+    speaker = threading.Thread(target=_say, args=(f"tagline: ended at once: {why}\n",), daemon=True)
+    speaker.start()
+    speaker.join(SAY_TIMEOUT_S)
     os._exit(code)
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # whoever read our log may be gone
+        sys.stderr.write(line)
+        sys.stderr.flush()
