@@ -99,6 +99,31 @@ def test_augmentation_keeps_originals_labels_and_negations() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("well this is not a good phone at all whatever one may say here", "not a good phone"),
+        ("well one cannot call it a good phone whatever other people may say here", "cannot call it a good"),
+        (
+            "well one can\u2019t call it good whatever other people may say about this",
+            "can\u2019t call it good",
+        ),
+        ("the thing is neither good nor cheap whatever other people may say", "neither good nor cheap"),
+        ("it is far too loud and so on whatever other people may say of it", "too loud"),
+        ("well i dont really like it much whatever other people may say", "dont really like it"),
+        ("这个东西真的不是很好看而且颜色也就那样吧大家自己决定", "不是很好"),
+        ("这个东西真的难用得要命而颜色也就那样吧大家自己决定", "难用"),
+        ("各位大家看清楚勿买这个东西颜色也就那样大家自己决定", "勿买"),
+    ],
+)
+def test_what_is_negated_stays_where_it_is(text: str, kept: str) -> None:
+    chooser = random.Random(0)
+    heavy = Augmentation(swap_share=0.9, delete_share=0.9, synonym_share=0)
+    copies = [changed(text, heavy, chooser) for _ in range(50)]
+    assert all(kept in copy for copy in copies)
+    assert any(copy != text for copy in copies)
+
+
 def test_back_translation_is_a_hook() -> None:
     rows = [Row("it works", "positive")]
     result = augmented(rows, Augmentation(copies=0), seed=0, back_translate=lambda text: text + " fine")

@@ -13,34 +13,55 @@ from training.data import Row
 
 UNTOUCHABLE = frozenset(
     (
-        "not",
-        "no",
-        "never",
-        "n't",
-        "none",
-        "nothing",
-        "hardly",
-        "barely",
-        "but",
-        "however",
-        "although",
-        "though",
-        "yet",
-        "without",
-        "不",
-        "没",
-        "无",
-        "非",
-        "未",
-        "别",
-        "但",
-        "可",
-        "虽",
-        "却",
-        "然",
+        *(
+            "not",
+            "no",
+            "never",
+            "none",
+            "nothing",
+            "nobody",
+            "nowhere",
+            "neither",
+            "nor",
+            "cannot",
+            "without",
+        ),
+        *(
+            "hardly",
+            "barely",
+            "scarcely",
+            "rarely",
+            "seldom",
+            "few",
+            "little",
+            "less",
+            "least",
+            "lack",
+            "lacks",
+        ),
+        *(
+            "too",
+            "only",
+            "fails",
+            "failed",
+            "refuse",
+            "refuses",
+            "unless",
+            "instead",
+            "rather",
+            "if",
+            "would",
+        ),
+        *("dont", "doesnt", "didnt", "cant", "couldnt", "wont", "wouldnt", "isnt", "wasnt", "arent", "aint"),
+        *("but", "however", "although", "though", "yet", "except", "despite", "still"),
+        *"不没无非未别勿莫毋难否缺少仅甭休",
+        *"但可虽却然而反倒",
     )
 )
-"""Negations and turns: to move or drop one may flip the label."""
+"""Negations, words that weaken, and turns: to move or drop one may flip the label."""
+
+NEAR = 4
+"""So many words (in Chinese, characters) on both sides of one of them stay as well: what it negates stands there."""
 
 SYNONYMS: Mapping[str, Sequence[str]] = {
     "good": ("nice", "fine", "great"),
@@ -66,7 +87,7 @@ SYNONYMS: Mapping[str, Sequence[str]] = {
 }
 """A small table written for the project; a larger one is passed in where somebody has it."""
 
-_TOKENS = re.compile(r"[A-Za-z']+|[\u4e00-\u9fff]|[^\sA-Za-z\u4e00-\u9fff]+|\s+")
+_TOKENS = re.compile(r"[A-Za-z'\u2019]+|[\u4e00-\u9fff]|[^\sA-Za-z'\u2019\u4e00-\u9fff]+|\s+")
 
 BackTranslate = Callable[[str], str]
 """A text to a paraphrase of it, by way of another language. The project ships no translator; bring one."""
@@ -126,7 +147,7 @@ def changed(
         if chooser.random() < config.synonym_share and re.search(pattern, text, re.IGNORECASE):
             text = re.sub(pattern, chooser.choice(list(others)), text, count=1, flags=re.IGNORECASE)
     tokens = _TOKENS.findall(text)
-    movable = [index for index, token in enumerate(tokens) if _movable(tokens, index)]
+    movable = _movable(tokens)
     for index in movable:
         if chooser.random() < config.swap_share:
             other = chooser.choice(movable)
@@ -139,8 +160,17 @@ def changed(
     return "".join(kept).strip()
 
 
-def _movable(tokens: Sequence[str], index: int) -> bool:
-    """Whether a token is a word that may go elsewhere: none that negates or turns, nor the neighbour of one."""
-    near = {token.lower() for token in tokens[max(0, index - 2) : index + 3]}
-    word = tokens[index]
-    return (word[0].isalpha()) and not near & UNTOUCHABLE and not word.lower().endswith("n't")
+def _movable(tokens: Sequence[str]) -> list[int]:
+    """Positions of the words that may go elsewhere: none that negates or turns, nor a near one. Only words count."""
+    words = [index for index, token in enumerate(tokens) if token[0].isalpha()]
+    fixed = [position for position, index in enumerate(words) if _untouchable(tokens[index])]
+    return [
+        index
+        for position, index in enumerate(words)
+        if not any(abs(position - other) <= NEAR for other in fixed)
+    ]
+
+
+def _untouchable(token: str) -> bool:
+    word = token.lower().replace("\u2019", "'")
+    return word in UNTOUCHABLE or word.endswith("n't")
