@@ -5,30 +5,32 @@ worker's packed forward is faster in all of them.
 """
 
 import copy
+import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import numpy as np
 import torch
 from transformers import BertForSequenceClassification
 
 from training import model as models
-from training.batches import Example, encode
+from training.batches import Example, collate, encode
 from training.data import Row
 from training.finetune import pad_id_of
 from training.metrics import accuracy
 from training.model import Columns
+from training.objective import logits_of
 from training.predict import gold_of, logits_for, probabilities_of
 from training.quantise import dequantise_state, half_state, quantise_state
 from training.static_int8 import to_static_int8
 
 TURNS = 3
 BATCHED = 16
-"""Copies of a text in the batch that it is compared with itself alone in."""
+"""Texts in the batch that a text alone is compared with."""
 COMPARED_TEXTS = 20
+CALIBRATION_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -41,20 +43,31 @@ class Form:
     speed: float
     """Texts per second over those of float32."""
     accuracy: float
-    difference: float
-    """Largest difference of a logit between a text alone and the same text in a batch; 0 means identical bits."""
+    among_copies: float
+    """Largest difference of a logit between a text alone and the same text in a batch of copies; 0 means identical bits."""
+    among_others: float
+    """The same in a batch with other texts, up to the longest, so that it is padded as well."""
 
 
 def measure_forms(
-    folder: Path, test: Sequence[Row], calibration: Sequence[Row], *, max_tokens: int
+    folder: Path,
+    test: Sequence[Row],
+    calibration: Sequence[Row],
+    *,
+    max_tokens: int,
+    calibration_rows: int | None = None,
 ) -> list[Form]:
     """Every form of the model in ``folder``, scored on ``test`` (rows of one kind). Blocks for a dozen forwards over it.
+
+    ``calibration_rows``: so many of ``calibration``, drawn by a fixed seed (files are often sorted); None takes all.
 
     :raises UsageError: this build of PyTorch cannot do static int8.
     """
     model, tokenizer, columns = models.load(folder)
     pad_id = pad_id_of(tokenizer)
     examples = encode(test, tokenizer, columns, max_tokens=max_tokens)
+    if calibration_rows is not None and calibration_rows < len(calibration):
+        calibration = random.Random(CALIBRATION_SEED).sample(list(calibration), calibration_rows)
     fixed = encode(calibration, tokenizer, columns, max_tokens=max_tokens)
     state = {name: value.detach() for name, value in model.state_dict().items()}
     half, rows = half_state(state), quantise_state(state)
@@ -87,7 +100,7 @@ def measure_forms(
             size,
             median(a / b for a, b in zip(base, seconds[name], strict=True)),
             results[name],
-            _batching_difference(variant, examples, columns, pad_id=pad_id, bfloat16=bfloat16),
+            *_batching_differences(variant, examples, columns, pad_id=pad_id, bfloat16=bfloat16),
         )
         for name, (variant, bfloat16, size) in variants.items()
     ]
@@ -96,15 +109,19 @@ def measure_forms(
 def render(forms: Sequence[Form]) -> str:
     """Markdown."""
     lines = [
-        "| form | weights | speed | accuracy | a text alone and in a batch |",
-        "|---|---|---|---|---|",
+        "| form | weights | speed | accuracy | a text alone, and among copies of it | and padded, among other texts |",
+        "|---|---|---|---|---|---|",
     ]
-    for form in forms:
-        same = "identical bits" if form.difference == 0 else f"differ by up to {form.difference:.1e}"
-        lines.append(
-            f"| {form.name} | {form.megabytes:.1f} MB | {form.speed:.2f} | {100 * form.accuracy:.2f} | {same} |"
-        )
+    lines += [
+        f"| {form.name} | {form.megabytes:.1f} MB | {form.speed:.2f} | {100 * form.accuracy:.2f} "
+        f"| {_said(form.among_copies)} | {_said(form.among_others)} |"
+        for form in forms
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _said(difference: float) -> str:
+    return "identical bits" if difference == 0 else f"differ by up to {difference:.1e}"
 
 
 def _with(
@@ -119,18 +136,30 @@ def _megabytes(state: Mapping[str, torch.Tensor]) -> float:
     return sum(value.numel() * value.element_size() for value in state.values()) / 1e6
 
 
-def _batching_difference(
+def _batching_differences(
     model: BertForSequenceClassification,
     examples: Sequence[Example],
     columns: Columns,
     *,
     pad_id: int,
     bfloat16: bool,
-) -> float:
-    logits: Callable[[Sequence[Example]], np.ndarray] = lambda some: logits_for(  # noqa: E731 # four arguments never change
-        model, some, columns, pad_id=pad_id, bfloat16=bfloat16
-    )
-    return max(
-        float(np.abs(logits([example]) - logits([example] * BATCHED)).max())
-        for example in examples[:COMPARED_TEXTS]
-    )
+) -> tuple[float, float]:
+    """Largest difference of a text alone from itself among copies, and from itself padded among others."""
+    model.train(False)
+
+    def logits(some: Sequence[Example]) -> torch.Tensor:
+        batch = collate(some, columns, pad_id=pad_id)  # one batch, whatever its size
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            return logits_of(model, batch)
+
+    by_length = sorted(examples, key=lambda example: len(example.ids))
+    longest = by_length[-1]
+    # Of all lengths but the longest, which is the neighbour that the others are padded to.
+    chosen = by_length[:-1][:: max(1, len(by_length) // COMPARED_TEXTS)] or [longest]
+    copies, others = [], []
+    for example in chosen:
+        alone = logits([example])
+        copies.append(float((logits([example] * BATCHED) - alone).abs().max()))
+        among = logits([example, *chosen[: BATCHED - 2], longest])[:1]
+        others.append(float((among - alone).abs().max()))
+    return max(copies), max(others)

@@ -5,6 +5,7 @@ ranges are constants of the model, and products of integers are exact, so how te
 layer. The matrix product is oneDNN's, through the operator that PyTorch's own compiler emits for quantised models on x86.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,6 +76,15 @@ def to_static_int8(
         setattr(encoder.get_submodule(parent), last, StaticInt8Linear(layer, ranges[name]))
 
 
+def largest_magnitude(inputs: torch.Tensor) -> float:
+    """What the magnitude of all but a few of a layer's inputs [..., width] stays below, by a sample over all channels."""
+    values = inputs.abs().flatten().float()
+    step = max(1, len(values) // SAMPLES_A_BATCH)
+    while math.gcd(step, inputs.shape[-1]) > 1:
+        step += 1  # a step that shares a factor with the width would never see some channels
+    return float(values[::step].quantile(KEPT_SHARE))
+
+
 def _ranges(
     model: PreTrainedModel,
     linear: dict[str, nn.Linear],
@@ -88,9 +98,7 @@ def _ranges(
 
     def watch(name: str) -> Any:
         def look(_module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
-            values = arguments[0].detach().abs().flatten().float()
-            step = max(1, len(values) // SAMPLES_A_BATCH)
-            found[name].append(float(values[::step].quantile(KEPT_SHARE)))
+            found[name].append(largest_magnitude(arguments[0].detach()))
 
         return look
 
