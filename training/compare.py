@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from training.names import distinct_names
 from training.runs import read_json
 
 
@@ -17,11 +18,14 @@ def scores_of(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def compare(folders: Sequence[Path]) -> str:
-    """Markdown: one row a folder, accuracy and macro-F1 (per cent) and ECE of every set that any of them has."""
-    found = {folder: scores_of(folder) for folder in folders}
+    """Markdown: one row a folder, accuracy and macro-F1 (per cent) and ECE of every set that any of them has.
+
+    :raises UsageError: a folder is given twice.
+    """
+    found = {name: scores_of(folder) for name, folder in zip(distinct_names(folders), folders, strict=True)}
     names = sorted({name for scores in found.values() for name in scores})
     lines = ["| run | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
-    for folder, scores in found.items():
+    for run, scores in found.items():
         cells = []
         for name in names:
             row = scores.get(name)
@@ -30,5 +34,5 @@ def compare(folders: Sequence[Path]) -> str:
                 if row
                 else "-"
             )
-        lines.append(f"| {folder.name} | " + " | ".join(cells) + " |")
+        lines.append(f"| {run} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

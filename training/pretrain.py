@@ -55,13 +55,20 @@ def masked_objective(mask_id: int, vocabulary: int) -> Objective:
 
 
 def pretrain(
-    base: str, rows: Sequence[Row], out: Path, config: TrainConfig, *, max_tokens: int = 128
+    base: str,
+    rows: Sequence[Row],
+    out: Path,
+    config: TrainConfig,
+    *,
+    max_tokens: int = 128,
+    inputs: Sequence[Path] = (),
 ) -> State:
     """Go on pre-training ``base`` on the rows' texts; leave an encoder in ``out/model`` that ``finetune`` starts from.
 
     A tokenizer without a mask piece hides pieces behind its unknown piece.
     """
-    write_run(out, stage="pretrain", options={"base": Path(base), "config": config, "max_tokens": max_tokens})
+    options = {"base": Path(base), "config": config, "max_tokens": max_tokens}
+    write_run(out, stage="pretrain", options=options, inputs=inputs)
     folder = models.base_files(base)
     tokenizer = models.load_tokenizer(folder)
     torch.manual_seed(config.seed)

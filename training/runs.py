@@ -13,6 +13,10 @@ import torch
 import transformers
 
 from training.data import file_digest
+from training.names import distinct_names
+
+LENGTH = "length.json"
+MAX_TOKENS = 256
 
 
 def plain(value: Any) -> Any:
@@ -56,16 +60,33 @@ def peak_resident_mb() -> int:
 
 def write_run(folder: Path, *, stage: str, options: Mapping[str, Any], inputs: Sequence[Path] = ()) -> None:
     """Write ``run.json``: the stage, its whole configuration, digests of its input files, the machine."""
+    files = list(dict.fromkeys(path.resolve() for path in inputs if path.is_file()))
     folder.mkdir(parents=True, exist_ok=True)
     write_json(
         folder / "run.json",
         {
             "stage": stage,
             "options": plain(options),
-            "inputs": {path.name: file_digest(path) for path in inputs if path.is_file()},
+            "inputs": {
+                name: file_digest(path) for name, path in zip(distinct_names(files), files, strict=True)
+            },
             "machine": machine(),
         },
     )
+
+
+def remember_max_tokens(model: Path, max_tokens: int) -> None:
+    """Note in a trained model's folder how long its texts were; nothing where there is no such folder."""
+    if model.is_dir():
+        write_json(model / LENGTH, {"max_tokens": max_tokens})
+
+
+def max_tokens_of(model: Path, given: int | None) -> int:
+    """The length limit in tokens to use with a model: the one ``given``, else the one that it was trained with, else 256."""
+    if given is not None:
+        return given
+    path = model / LENGTH
+    return int(read_json(path)["max_tokens"]) if path.is_file() else MAX_TOKENS
 
 
 def write_json(path: Path, value: Any) -> None:
