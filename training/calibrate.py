@@ -9,6 +9,8 @@ from training.predict import probabilities_of
 
 TEMPERATURES = np.geomspace(0.4, 4.0, 120)
 NEUTRAL_SHARES = np.linspace(0.05, 1.0, 20)
+POLAR_LOSS = 0.03
+"""At most this share of the polar validation texts may turn neutral when the neutral share is chosen."""
 
 
 def negative_log_likelihood(probabilities: Floats, gold: Ints) -> float:

@@ -20,7 +20,8 @@ Out = Annotated[Path, typer.Option(help="Folder of the run. A killed run goes on
 Seed = Annotated[int, typer.Option(help="Decides order, dropout and the head's first weights.")]
 Epochs = Annotated[float, typer.Option(min=0.001, help="Passes over the data; 2 to 4 for small encoders.")]
 Minutes = Annotated[
-    float | None, typer.Option(help="Let the schedule end after this time even if the epochs are not done.")
+    float | None,
+    typer.Option(min=0.01, help="Let the schedule end after this time even if the epochs are not done."),
 ]
 Rate = Annotated[float, typer.Option(help="Peak learning rate: 2e-5 for base models, 1e-4 for small ones.")]
 Tokens = Annotated[int, typer.Option(min=8, help="Longest text in tokens; longer ones keep head and tail.")]
@@ -28,15 +29,34 @@ BatchTokens = Annotated[
     int, typer.Option(min=64, help="Padded tokens a batch; lower it when memory runs out.")
 ]
 Precision = Annotated[str, typer.Option(help="auto (measured), float32 or bfloat16.")]
+OwnTokens = Annotated[
+    int | None,
+    typer.Option(
+        min=8, help="Longest text in tokens; as the run was trained, else 256. Bundles know theirs."
+    ),
+]
 Validation = Annotated[
-    list[Path] | None, typer.Option(help="Validation file; repeatable. Each file is a set of one kind.")
+    list[Path] | None, typer.Option(help="Validation file; repeatable. Its kinds are scored apart.")
+]
+Label = Annotated[
+    list[str] | None,
+    typer.Option(help="RAW=MEANING: what a label of the files means, as 5=positive; repeatable."),
 ]
 
 
-def _sets(files: list[Path] | None) -> dict[str, list["Row"]]:
+def _load(files: list[Path] | None, label: list[str] | None = None, *, labels: bool = True) -> list["Row"]:
     from training.data import read_rows
+    from training.labels import parse_meanings
 
-    return {path.name.split(".")[0]: read_rows(path) for path in files or []}
+    meanings = parse_meanings(label or [])
+    return [row for path in files or [] for row in read_rows(path, meanings=meanings, labels=labels)]
+
+
+def _sets(files: list[Path] | None, label: list[str] | None = None) -> dict[str, list["Row"]]:
+    from training.labels import parse_meanings
+    from training.sets import labelled_sets
+
+    return labelled_sets(files or [], parse_meanings(label or []))
 
 
 @app.command()
@@ -49,23 +69,21 @@ def prepare(
     validation: Annotated[list[Path] | None, typer.Option(help="Ready validation file; repeatable.")] = None,
     validation_share: Annotated[float, typer.Option(min=0, max=0.5)] = 0.05,
     test_share: Annotated[float, typer.Option(min=0, max=0.5)] = 0.05,
+    label: Label = None,
     seed: Seed = 0,
 ) -> None:
     """Deduplicate and split labelled files. A text of a test or validation split never stays in train."""
-    from training.data import read_rows, write_rows
+    from training.data import write_rows
     from training.prepare import prepare as split
     from training.runs import write_json
 
-    def load(paths: list[Path] | None) -> list["Row"]:
-        return [row for path in paths or [] for row in read_rows(path)]
-
     prepared = split(
-        load(files),
+        _load(files, label),
         validation_share=validation_share,
         test_share=test_share,
         seed=seed,
-        test_rows=load(test),
-        validation_rows=load(validation),
+        test_rows=_load(test, label),
+        validation_rows=_load(validation, label),
     )
     for name, rows in prepared.splits.items():
         write_rows(out / f"{name}.jsonl.gz", rows)
@@ -87,15 +105,14 @@ def pretrain(
     seed: Seed = 0,
 ) -> None:
     """Go on pre-training an encoder on unlabelled text of the domain (masked-language modelling)."""
-    from training.data import read_rows
     from training.pretrain import pretrain as run
     from training.trainer import TrainConfig
 
-    rows = [row for path in files for row in read_rows(path)]
+    rows = _load(files, labels=False)
     config = TrainConfig(
         epochs=epochs, budget_minutes=minutes, lr=lr, tokens_per_batch=batch_tokens, seed=seed
     )
-    state = run(base, rows, out, config, max_tokens=max_tokens)
+    state = run(base, rows, out, config, max_tokens=max_tokens, inputs=files)
     typer.echo(f"{state.step} steps; the encoder is in {out / 'model'}")
 
 
@@ -105,6 +122,7 @@ def finetune(
     base: Annotated[str, typer.Option(help="Folder or hub name of a BERT encoder.")],
     out: Out,
     validation: Validation = None,
+    label: Label = None,
     epochs: Epochs = 2.0,
     minutes: Minutes = None,
     lr: Rate = 1e-4,
@@ -149,16 +167,21 @@ def finetune(
 ) -> None:
     """Fine-tune a classifier on labelled files. Run it under torchrun for several processes."""
     from training.choices import one_of
-    from training.data import read_rows
+    from training.data import labels_by_kind
     from training.efficient.methods import METHODS, EfficientConfig
     from training.finetune import FinetuneConfig
     from training.finetune import finetune as run
+    from training.labels import check_servable, parse_meanings
     from training.options import RecipeConfig
     from training.prepare import check_no_leak
+    from training.runs import remember_max_tokens
+    from training.sets import labelled_rows
     from training.trainer import TrainConfig
 
-    rows = [row for path in files for row in read_rows(path) if row.label is not None]
-    sets = _sets(validation)
+    meanings = parse_meanings(label or [])
+    rows = [row for path in files for row in labelled_rows(path, meanings)]
+    check_servable(labels_by_kind(rows))
+    sets = _sets(validation, label)
     check_no_leak({"train": rows, "validation": [row for part in sets.values() for row in part]})
     config = FinetuneConfig(
         train=TrainConfig(
@@ -195,6 +218,7 @@ def finetune(
         metric=one_of("metric", metric, "accuracy", "macro_f1"),
     )
     state = run(base, rows, sets, out, config, inputs=[*files, *(validation or [])])
+    remember_max_tokens(out / "model", max_tokens)
     typer.echo(
         f"{state.step} steps, best {state.best_metric:.4f} at step {state.best_step}; model in {out / 'model'}"
     )
@@ -209,6 +233,7 @@ def distil(
     ],
     out: Out,
     validation: Validation = None,
+    label: Label = None,
     temperature: Annotated[float, typer.Option(min=0.1)] = 2.0,
     teacher_share: Annotated[
         float, typer.Option(min=0, max=1, help="Weight of the teacher on labelled texts.")
@@ -227,15 +252,15 @@ def distil(
     seed: Seed = 0,
 ) -> None:
     """Teach a smaller student on labelled and unlabelled files."""
-    from training.data import read_rows
     from training.distil import DistilConfig
     from training.distil import distil as run
     from training.finetune import FinetuneConfig
     from training.prepare import check_no_leak
+    from training.runs import remember_max_tokens
     from training.trainer import TrainConfig
 
-    rows = [row for path in files for row in read_rows(path)]
-    sets = _sets(validation)
+    rows = _load(files, label)
+    sets = _sets(validation, label)
     check_no_leak({"train": rows, "validation": [row for part in sets.values() for row in part]})
     train = TrainConfig(
         epochs=epochs,
@@ -254,6 +279,7 @@ def distil(
         hidden_epochs=hidden_epochs,
     )
     state = run(teacher, rows, sets, out, config, inputs=[*files, *(validation or [])])
+    remember_max_tokens(out / "model", max_tokens)
     typer.echo(
         f"{state.step} steps, best {state.best_metric:.4f} at step {state.best_step}; model in {out / 'model'}"
     )
@@ -267,24 +293,31 @@ def evaluate(
     train: Annotated[
         Path | None, typer.Option(help="Training file: adds the TF-IDF + LR row, refuses leaks.")
     ] = None,
-    max_tokens: Tokens = 256,
+    label: Label = None,
+    max_tokens: OwnTokens = None,
 ) -> None:
     """Score a model on labelled files: accuracy, macro-F1, ECE, per class and category, beside the baselines."""
     from training.compare import compare as table
-    from training.data import read_rows
     from training.evaluate import evaluate_folder, linear_rows
     from training.prepare import check_no_leak
-    from training.runs import write_json, write_run
+    from training.runs import max_tokens_of, write_json, write_run
 
-    sets = {name: [row for row in rows if row.label] for name, rows in _sets(files).items()}
-    trained_on = read_rows(train) if train else []
+    sets = _sets(files, label)
+    trained_on = _load([train], label) if train else []
     for name, rows in sets.items():
-        check_no_leak({"train": trained_on, name: rows})
+        check_no_leak({"--train": trained_on, name: rows})
+    max_tokens = max_tokens_of(model, max_tokens)
     scores = evaluate_folder(model, sets, max_tokens=max_tokens)
     if train:
         for name, value in linear_rows(trained_on, sets).items():
             scores[name]["linear"] = value
-    write_run(out, stage="evaluate", options={"model": model, "max_tokens": max_tokens}, inputs=files)
+    weights = sorted(path for path in model.iterdir() if path.suffix in (".json", ".safetensors"))
+    write_run(
+        out,
+        stage="evaluate",
+        options={"model": model, "max_tokens": max_tokens},
+        inputs=[*files, *([train] if train else []), *weights],
+    )
     write_json(out / "scores.json", {"sets": scores})
     typer.echo(table([out]), nl=False)
 
@@ -296,8 +329,10 @@ def quantise(
 ) -> None:
     """Round every matrix to int8 rows, to score what a bundle would hold before it is exported."""
     from training.quantise import quantise_folder
+    from training.runs import max_tokens_of, remember_max_tokens
 
     error = quantise_folder(model, out)
+    remember_max_tokens(out, max_tokens_of(model, None))
     typer.echo(f"mean relative error of a matrix {error:.4f}; model in {out}")
 
 
@@ -312,12 +347,13 @@ def forms(
     max_tokens: Tokens = 256,
 ) -> None:
     """Compare the forms of one model: float32, float16, int8 rows, bfloat16, static int8."""
-    from training.data import read_rows
     from training.forms import measure_forms, render
     from training.prepare import check_no_leak
+    from training.sets import kind_of, labelled_rows
 
-    rows = [row for row in read_rows(test) if row.label is not None]
-    texts = read_rows(calibration)[:calibration_rows]
+    rows = labelled_rows(test)
+    kind_of(rows)
+    texts = _load([calibration], labels=False)[:calibration_rows]
     check_no_leak({"calibration": texts, "test": rows})
     typer.echo(render(measure_forms(model, rows, texts, max_tokens=max_tokens)), nl=False)
 
@@ -332,31 +368,44 @@ def export(
     canaries: Annotated[
         Path | None, typer.Option(help="Labelled file of texts that a loaded bundle must answer right.")
     ] = None,
-    max_tokens: Tokens = 256,
+    doubtful: Annotated[
+        list[Path] | None,
+        typer.Option(help="Texts that should be neutral: they set the neutral share, beside --validation."),
+    ] = None,
+    label: Label = None,
+    max_tokens: OwnTokens = None,
     storage: Annotated[str, typer.Option(help="int8 (rows) or float16.")] = "int8",
     neutral_share: Annotated[
-        float, typer.Option(min=0, max=1, help="For kinds without a neutral label.")
+        float, typer.Option(min=0, max=1, help="For kinds without a neutral label, or doubtful texts.")
     ] = 0.5,
     licence: Annotated[str, typer.Option()] = "unspecified",
 ) -> None:
     """Write a bundle that the worker loads. Validation files set the temperatures."""
     from training.choices import one_of
-    from training.data import read_rows
-    from training.evaluate import temperatures_from
+    from training.evaluate import calibrate
     from training.export import ExportConfig, export_bundle
+    from training.runs import max_tokens_of
 
-    sets = _sets(validation)
+    max_tokens = max_tokens_of(model, max_tokens)
+    known = [row for rows in _sets([canaries], label).values() for row in rows] if canaries else []
+    found = calibrate(model, _sets(validation, label), _load(doubtful, labels=False), max_tokens=max_tokens)
     config = ExportConfig(
         name=name,
         version=version,
         max_tokens=max_tokens,
         storage=one_of("storage", storage, "int8", "float16"),
-        temperatures=temperatures_from(model, sets, max_tokens=max_tokens) if sets else {},
+        temperatures=found.temperatures,
         neutral_share=neutral_share,
+        neutral_shares={kind: fitted["share"] for kind, fitted in found.neutral.items()},
         licence=licence,
-        canaries=[(row.kind, row.text, str(row.label)) for row in read_rows(canaries)] if canaries else (),
+        canaries=[(row.kind, row.text, str(row.label)) for row in known],
     )
-    manifest = export_bundle(model, out, config)
+    manifest = export_bundle(model, out, config, evaluation={"neutral": found.neutral})
+    for kind, fitted in found.neutral.items():
+        typer.echo(
+            f"{kind}: neutral share {fitted['share']}; neutral are {100 * fitted['doubtful_called_neutral']:.1f} % of the "
+            f"doubtful texts and {100 * fitted['polar_called_neutral']:.1f} % of the others"
+        )
     typer.echo(f"{manifest['name']} {manifest['version']} in {out}")
 
 
@@ -375,9 +424,11 @@ def recipes(
     batch_tokens: BatchTokens = 1024,
 ) -> None:
     """Train every recipe under several seeds and write one table: accuracy, parameters, time, memory."""
-    from training.data import read_rows
     from training.recipes.table import PLAIN, RECIPES, ensembles, render, run_recipes
+    from training.sets import kind_of, labelled_rows
 
+    tested = labelled_rows(test)
+    kind_of(tested)
     common = [
         *map(str, files), "--base", base, "--epochs", str(epochs), "--lr", str(lr), "--layers", layers,
         "--max-tokens", str(max_tokens), "--batch-tokens", str(batch_tokens),
@@ -385,7 +436,7 @@ def recipes(
     names = only or list(RECIPES)
     lines = run_recipes(names, common, test, out, seeds=seeds)
     if PLAIN in names and seeds > 1:
-        lines += ensembles(out, read_rows(test), seeds=seeds, max_tokens=max_tokens)
+        lines += ensembles(out, tested, seeds=seeds, max_tokens=max_tokens)
     table = render(lines)
     (out / "recipes.md").write_text(table, encoding="utf-8")
     typer.echo(table, nl=False)

@@ -1,7 +1,7 @@
 """Scores of a model on named sets of labelled rows, beside the rows that anything must beat."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ from transformers import PreTrainedModel
 from training import model as models
 from training.baseline import LinearBaseline, majority_accuracy
 from training.batches import encode
-from training.calibrate import fit_temperature
+from training.calibrate import POLAR_LOSS, fit_neutral_share, fit_temperature
 from training.data import Row
 from training.finetune import pad_id_of
 from training.metrics import Floats, Ints, confusion, score
 from training.model import Columns
 from training.predict import gold_of, logits_for, probabilities_of
+from training.sets import kind_of, split_by_kind
+from worker.errors import UsageError
 
 
 def logits_and_gold(
@@ -29,7 +31,7 @@ def logits_and_gold(
     max_tokens: int,
     bfloat16: bool = False,
 ) -> tuple[Floats, Ints]:
-    """Logits [rows, columns] and the gold label's index [rows]."""
+    """Logits [rows, columns] and the gold label's index [rows], -1 where nobody labelled it."""
     examples = encode(rows, tokenizer, columns, max_tokens=max_tokens)
     return logits_for(model, examples, columns, pad_id=pad_id_of(tokenizer), bfloat16=bfloat16), gold_of(
         examples
@@ -37,12 +39,9 @@ def logits_and_gold(
 
 
 def score_set(
-    rows: Sequence[Row], logits: Floats, gold: Ints, columns: Columns, temperature: float
+    rows: Sequence[Row], probabilities: Floats, gold: Ints, labels: Sequence[str]
 ) -> dict[str, Any]:
     """All scores of one set of one kind: overall, per class, per category, confusion."""
-    kind = rows[0].kind
-    labels = columns.labels[kind]
-    probabilities = probabilities_of(logits, columns.of(kind), temperature)
     result: dict[str, Any] = asdict(score(probabilities, gold, labels))
     result["majority"] = majority_accuracy([row.label or "" for row in rows])
     result["confusion"] = confusion(probabilities, gold).tolist()
@@ -66,21 +65,35 @@ def evaluate(
     temperatures: Mapping[str, float],
     bfloat16: bool = False,
 ) -> dict[str, dict[str, Any]]:
-    """Scores of every set (each of one kind)."""
+    """Scores of every set; a set of several kinds is scored as one for each (``name_kind``).
+
+    :raises UsageError: a row has no label, or one that the model does not know.
+    """
     results = {}
-    for name, rows in sets.items():
+    for name, rows in split_by_kind(sets).items():
+        kind = _labelled_kind(name, rows)
         logits, gold = logits_and_gold(
             model, tokenizer, columns, rows, max_tokens=max_tokens, bfloat16=bfloat16
         )
-        results[name] = score_set(rows, logits, gold, columns, temperatures.get(rows[0].kind, 1.0))
+        probabilities = probabilities_of(logits, columns.of(kind), temperatures.get(kind, 1.0))
+        results[name] = score_set(rows, probabilities, gold, columns.labels[kind])
     return results
 
 
 def linear_rows(train: Sequence[Row], sets: Mapping[str, Sequence[Row]]) -> dict[str, float]:
-    """Accuracy of TF-IDF + logistic regression, trained on the same rows, for every set; one model a kind."""
+    """Accuracy of TF-IDF + logistic regression, trained on the same rows, for every set; one model a kind.
+
+    :raises UsageError: ``train`` lacks two labels of a kind that is scored.
+    """
     results: dict[str, float] = {}
-    for kind in sorted({rows[0].kind for rows in sets.values()}):
-        baseline = LinearBaseline.fit([row for row in train if row.kind == kind and row.label])
+    for kind in sorted({kind_of(rows) for rows in sets.values()}):
+        own = [row for row in train if row.kind == kind and row.label]
+        if len({row.label for row in own}) < 2:
+            raise UsageError(
+                f"the training rows do not have two labels of kind `{kind}`, so no linear model can be fitted",
+                hint="give the file that the model was trained on",
+            )
+        baseline = LinearBaseline.fit(own)
         for name, rows in sets.items():
             if rows[0].kind == kind:
                 results[name] = baseline.accuracy(rows)
@@ -90,26 +103,77 @@ def linear_rows(train: Sequence[Row], sets: Mapping[str, Sequence[Row]]) -> dict
 def evaluate_folder(
     folder: Path, sets: Mapping[str, Sequence[Row]], *, max_tokens: int
 ) -> dict[str, dict[str, Any]]:
-    """Scores of a bundle (its own length limit and temperatures) or of a trained model's folder."""
-    from training.export import MANIFEST, load_bundle
+    """Scores of a bundle (through the worker's engine, so as it is served) or of a trained model's folder.
 
-    if (folder / MANIFEST).is_file():
-        bundle = load_bundle(folder)
-        temperatures = {kind: float(entry["temperature"]) for kind, entry in bundle.manifest["kinds"].items()}
-        model, tokenizer, columns = bundle.model, bundle.tokenizer, bundle.columns
-        max_tokens = int(bundle.manifest["max_tokens"])
-    else:
-        (model, tokenizer, columns), temperatures = models.load(folder), {}
-    return evaluate(model, tokenizer, columns, sets, max_tokens=max_tokens, temperatures=temperatures)
+    A bundle knows its own length limit. Sets of several kinds are split as :func:`evaluate` does.
+
+    :raises UsageError: a row has no label, or one that the model does not know.
+    :raises ModelError: the bundle cannot be served.
+    """
+    from training.scorer import MANIFEST, gold_of_rows, labels_for, open_scorer
+
+    if not (folder / MANIFEST).is_file():
+        model, tokenizer, columns = models.load(folder)
+        return evaluate(model, tokenizer, columns, sets, max_tokens=max_tokens, temperatures={})
+    scorer = open_scorer(folder)
+    results = {}
+    for name, rows in split_by_kind(sets).items():
+        labels = labels_for(scorer, kind_of(rows))
+        gold = gold_of_rows(rows, labels)
+        results[name] = score_set(rows, scorer.probabilities(rows), gold, labels)
+    return results
 
 
-def temperatures_from(
-    folder: Path, sets: Mapping[str, Sequence[Row]], *, max_tokens: int
-) -> dict[str, float]:
-    """The temperature of every kind that a validation set is of."""
+@dataclass(frozen=True)
+class Calibration:
+    """What validation texts say of a model, by kind."""
+
+    temperatures: dict[str, float]
+    neutral: dict[str, dict[str, float]] = field(default_factory=dict)
+    """``share``, and what it does: ``doubtful_called_neutral``, ``polar_called_neutral`` (shares of the texts)."""
+
+
+def calibrate(
+    folder: Path, sets: Mapping[str, Sequence[Row]], doubtful: Sequence[Row] = (), *, max_tokens: int
+) -> Calibration:
+    """The temperature of every kind that a validation set is of, and the neutral share of every kind of ``doubtful``.
+
+    ``doubtful`` are texts that should be neutral, of kinds whose model has no neutral label; the polar texts are those of
+    the validation sets. Blocks for a forward over all of them.
+
+    :raises UsageError: a validation row has no label, a kind is not the model's, or doubtful texts are of a kind that has a
+        neutral label or no validation set.
+    """
     model, tokenizer, columns = models.load(folder)
     by_kind: dict[str, list[tuple[Floats, Ints]]] = {}
-    for rows in sets.values():
+    for name, rows in split_by_kind(sets).items():
+        kind = _labelled_kind(name, rows)
         pair = logits_and_gold(model, tokenizer, columns, rows, max_tokens=max_tokens)
-        by_kind.setdefault(rows[0].kind, []).append(pair)
-    return {kind: fit_temperature(pairs, columns.of(kind)) for kind, pairs in by_kind.items()}
+        by_kind.setdefault(kind, []).append(pair)
+    temperatures = {kind: fit_temperature(pairs, columns.of(kind)) for kind, pairs in by_kind.items()}
+    neutral = {}
+    for rows in split_by_kind({"doubtful": doubtful}).values():
+        kind = kind_of(rows)
+        if kind not in by_kind or "neutral" in columns.labels[kind]:
+            why = "no validation set" if kind not in by_kind else "a neutral label of its own"
+            raise UsageError(
+                f"doubtful texts of kind `{kind}`, which has {why}",
+                hint="doubtful texts choose the neutral share of a kind with two labels, beside its validation set",
+            )
+        unsure, _ = logits_and_gold(model, tokenizer, columns, rows, max_tokens=max_tokens)
+        place = columns.labels[kind].index("positive")
+        positive = [
+            probabilities_of(logits, columns.of(kind), temperatures[kind])[:, place]
+            for logits in (unsure, *(logits for logits, _ in by_kind[kind]))
+        ]
+        share, called, lost = fit_neutral_share(
+            positive[0], np.concatenate(positive[1:]), largest_loss=POLAR_LOSS
+        )
+        neutral[kind] = {"share": share, "doubtful_called_neutral": called, "polar_called_neutral": lost}
+    return Calibration(temperatures, neutral)
+
+
+def _labelled_kind(name: str, rows: Sequence[Row]) -> str:
+    if any(row.label is None for row in rows):
+        raise UsageError(f"the set `{name}` has rows without label", hint="leave them out")
+    return kind_of(rows)

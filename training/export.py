@@ -18,13 +18,14 @@ from training.canaries import CANARIES
 from training.card import render_card
 from training.data import Row, file_digest
 from training.finetune import pad_id_of
+from training.labels import check_servable
 from training.metrics import Floats
 from training.model import Columns
 from training.predict import logits_for, probabilities_of
 from training.quantise import dequantise_state, half_state, quantise_state
 from training.runs import write_json
 from worker.classify.normalise import NORMALISER_VERSION
-from worker.errors import ModelError
+from worker.errors import ModelError, UsageError
 
 Storage = Literal["int8", "float16"]
 LABELS = ("negative", "neutral", "positive")
@@ -47,6 +48,8 @@ class ExportConfig:
     storage: Storage = "int8"
     temperatures: Mapping[str, float] = field(default_factory=dict)
     neutral_share: float = 0.5
+    """Of kinds without a neutral label, where ``neutral_shares`` says nothing of them."""
+    neutral_shares: Mapping[str, float] = field(default_factory=dict)
     licence: str = "Apache-2.0"
     canaries: Sequence[tuple[str, str, str]] = CANARIES
 
@@ -72,9 +75,17 @@ def export_bundle(
 ) -> dict[str, Any]:
     """Write the bundle and return its manifest. The canaries' answers come from the stored (quantised) weights.
 
+    :raises UsageError: the worker cannot serve the model's labels, or it has fewer positions than ``max_tokens``.
     :raises ModelError: a canary of a kind that the model knows does not get its expected label.
     """
     model, tokenizer, columns = models.load(trained)
+    check_servable(columns.labels)
+    positions = int(model.config.max_position_embeddings)
+    if config.max_tokens > positions:
+        raise UsageError(
+            f"the bundle shall read {config.max_tokens} tokens, and the encoder has {positions} positions",
+            hint=f"give --max-tokens {positions}, or fewer",
+        )
     out.mkdir(parents=True, exist_ok=True)
     state = {name: value for name, value in model.state_dict().items() if not name.endswith("position_ids")}
     stored = quantise_state(state) if config.storage == "int8" else half_state(state)
@@ -135,7 +146,7 @@ def _kind_entry(kind: str, columns: Columns, config: ExportConfig) -> dict[str, 
         "temperature": config.temperatures.get(kind, 1.0),
     }
     if "neutral" not in labels:
-        entry["neutral_share"] = config.neutral_share
+        entry["neutral_share"] = config.neutral_shares.get(kind, config.neutral_share)
     return entry
 
 
@@ -176,9 +187,10 @@ def label_of(three: Floats) -> str:
 
 
 def load_bundle(folder: Path) -> LoadedBundle:
-    """Read a bundle for evaluation.
+    """Read a bundle that :func:`export_bundle` wrote, for a look at its weights; scores come from :mod:`training.scorer`.
 
-    :raises ModelError: a file of the bundle is missing or is not the one that the manifest names.
+    :raises ModelError: a file of the bundle is missing or is not the one that the manifest names, or the bundle reads its
+        columns in a way that only the worker knows (``tagline model import``).
     """
     from training.runs import read_json
 
@@ -196,4 +208,10 @@ def load_bundle(folder: Path) -> LoadedBundle:
     if unexpected or [name for name in missing if not name.endswith("position_ids")]:
         raise ModelError(f"the weights do not fit the configuration: {missing or unexpected}")
     columns = Columns({kind: tuple(entry["labels"]) for kind, entry in manifest["kinds"].items()})
+    for kind, entry in manifest["kinds"].items():
+        if entry["columns"] != columns.of(kind) or entry.get("activation", "softmax") != "softmax":
+            raise ModelError(
+                f"the bundle was not exported here: its kind `{kind}` has columns or an activation of its own",
+                hint="`tagline train evaluate` and `report` score it as the worker does",
+            )
     return LoadedBundle(model.train(False), models.load_tokenizer(folder), columns, manifest)

@@ -13,6 +13,8 @@ import numpy as np
 
 from training.data import Row
 from training.metrics import Floats, Ints
+from training.sets import kind_of
+from worker.classify.answers import LABELS
 from worker.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ class BundleScorer:
         from worker.classify.engine import ClassifyError
         from worker.classify.normalise import normalise
 
-        labels = self.labels[_kind_of(rows)]
+        labels = labels_for(self, kind_of(rows))
         result = np.zeros((len(rows), len(labels)))
         for start in range(0, len(rows), CHUNK):
             normalised = [(row.kind, *normalise(row.text)) for row in rows[start : start + CHUNK]]
@@ -106,7 +108,7 @@ class ModelScorer:
         logits, _ = logits_and_gold(
             self.model, self.tokenizer, self.columns, rows, max_tokens=self.max_tokens
         )
-        return probabilities_of(logits, self.columns.of(_kind_of(rows)))
+        return probabilities_of(logits, self.columns.of(kind_of(rows)))
 
 
 def open_scorer(folder: Path, *, max_tokens: int = 256) -> Scorer:
@@ -133,7 +135,8 @@ def _open_bundle(folder: Path) -> BundleScorer:
     return BundleScorer(
         name=f"{manifest.name} {manifest.version}",
         labels={
-            kind: tuple(label for label in ("negative", "neutral", "positive") if label in head.labels)
+            # A label may own several columns (stars), or share one with its opposite.
+            kind: LABELS if "neutral" in head.labels else ("negative", "positive")
             for kind, head in manifest.kinds.items()
         },
         details={
@@ -155,6 +158,19 @@ def _open_model(folder: Path, name: str, max_tokens: int) -> ModelScorer:
     return ModelScorer(name, columns.labels, details, model, tokenizer, columns, max_tokens)
 
 
+def labels_for(scorer: Scorer, kind: str) -> tuple[str, ...]:
+    """The labels that a scorer knows of a kind.
+
+    :raises UsageError: it knows nothing of that kind.
+    """
+    if kind not in scorer.labels:
+        raise UsageError(
+            f"{scorer.name} has no head for texts of kind `{kind}`",
+            hint=f"it knows {', '.join(scorer.labels)}",
+        )
+    return scorer.labels[kind]
+
+
 def gold_of_rows(rows: Sequence[Row], labels: Sequence[str]) -> Ints:
     """The index of every row's label [rows].
 
@@ -167,10 +183,3 @@ def gold_of_rows(rows: Sequence[Row], labels: Sequence[str]) -> Ints:
             f"labels {sorted(map(str, unknown))} are not among the model's", hint=f"it has {labels}"
         )
     return np.array([index[str(row.label)] for row in rows], dtype=np.int64)
-
-
-def _kind_of(rows: Sequence[Row]) -> str:
-    kinds = {row.kind for row in rows}
-    if len(kinds) != 1:
-        raise UsageError(f"a set must be of one kind, not of {sorted(kinds)}")
-    return kinds.pop()

@@ -12,7 +12,7 @@ app = typer.Typer()
 
 Models = Annotated[list[Path], typer.Argument(help="Bundles, or folders of runs.")]
 Model = Annotated[Path, typer.Argument(help="A bundle, or the folder of a run.")]
-Sets = Annotated[list[Path], typer.Option(help="Labelled file; repeatable. Each file is a set of one kind.")]
+Sets = Annotated[list[Path], typer.Option(help="Labelled file; repeatable. Its kinds are scored apart.")]
 Limit = Annotated[
     int | None, typer.Option(min=1, help="Score at most this many rows of a set, drawn by a fixed seed.")
 ]
@@ -22,15 +22,14 @@ MaxTokens = Annotated[int, typer.Option(min=8, help="For runs; a bundle knows it
 def _read(files: list[Path], limit: int | None) -> dict[str, list["Row"]]:
     import random
 
-    from training.data import read_rows
+    from training.sets import labelled_sets
 
+    every = labelled_sets(files)
     sets = {}
-    for path in files:
-        rows = [row for row in read_rows(path) if row.label is not None]
-        if limit is not None and len(rows) > limit:
-            rows = random.Random(0).sample(rows, limit)
-        if rows:
-            sets[path.name.split(".")[0].removeprefix("test_")] = rows
+    for name, rows in every.items():
+        short = name.removeprefix("test_")
+        chosen = rows if limit is None or len(rows) <= limit else random.Random(0).sample(rows, limit)
+        sets[name if short in every else short] = chosen
     return sets
 
 
@@ -163,12 +162,16 @@ def refit_titles(
 ) -> None:
     """Learn a model's title columns anew from the labelling functions; its answers to reviews stay to the bit."""
     from training.data import read_rows
+    from training.runs import max_tokens_of, remember_max_tokens
     from training.titles.refit import labelled_by_functions
     from training.titles.refit import refit_titles as run
 
-    rows = [row for path in files for row in read_rows(path, kind="title") if row.kind == "title"]
+    rows = [
+        row for path in files for row in read_rows(path, kind="title", labels=False) if row.kind == "title"
+    ]
     chosen = labelled_by_functions(rows, share=written, limit=limit, seed=seed)
     reached = run(model, chosen, out, max_tokens=max_tokens)
+    remember_max_tokens(out, max_tokens_of(model, None))
     typer.echo(
         f"{len(chosen)} titles, {100 * reached:.1f} % of them answered as the functions do; model in {out}"
     )

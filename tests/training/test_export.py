@@ -16,10 +16,11 @@ from training.export import ExportConfig, export_bundle, label_of, load_bundle, 
 from training.finetune import FinetuneConfig, finetune
 from training.predict import logits_for
 from training.quantise import dequantise_state, half_state, quantise_rows, quantise_state
+from training.runs import read_json, write_json
 from training.trainer import TrainConfig
 from worker.classify.engine import Engine, Probabilities
 from worker.classify.normalise import normalise
-from worker.errors import ModelError
+from worker.errors import ModelError, UsageError
 from worker.settings import ModelSettings
 
 QUICK = TrainConfig(epochs=3, lr=2e-3, tokens_per_batch=256, precision="float32", seed=3)
@@ -145,6 +146,42 @@ def test_a_bundle_is_scored_with_its_own_temperatures(trained: Path, tmp_path: P
     raw = evaluate_folder(trained, {"x": rows}, max_tokens=32)["x"]
     assert calm["accuracy"] == pytest.approx(raw["accuracy"], abs=0.05)
     assert calm["ece"] != raw["ece"]
+
+
+def test_a_bundle_that_was_imported_is_scored_as_the_worker_reads_it(trained: Path, tmp_path: Path) -> None:
+    export_bundle(trained, tmp_path, _config())
+    manifest = read_json(tmp_path / "bundle.json")
+    head = manifest["kinds"]["review"]
+    rows = make_rows(40, seed=9)
+    plain = evaluate_folder(tmp_path, {"x": rows}, max_tokens=32)["x"]["confusion"]
+    # The same columns in another order, as checkpoints have them that list positive first.
+    head["labels"], head["columns"] = head["labels"][::-1], head["columns"][::-1]
+    write_json(tmp_path / "bundle.json", manifest)
+    assert evaluate_folder(tmp_path, {"x": rows}, max_tokens=32)["x"]["confusion"] == plain
+    with pytest.raises(ModelError, match="not exported here"):
+        load_bundle(tmp_path)
+    # One column with a sigmoid answers for both labels.
+    head |= {"labels": ["positive"], "columns": head["columns"][:1], "activation": "sigmoid"}
+    write_json(tmp_path / "bundle.json", manifest)
+    scores = evaluate_folder(tmp_path, {"x": rows}, max_tokens=32)["x"]
+    assert scores["f1"].keys() == {"negative", "positive"}
+
+
+def test_rows_without_label_are_no_gold(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="`x` has rows without label"):
+        evaluate_folder(trained, {"x": [Row("好")]}, max_tokens=32)
+    export_bundle(trained, tmp_path, _config())
+    with pytest.raises(UsageError, match="kind `ad`"):
+        evaluate_folder(tmp_path, {"x": [Row("好", "positive", "ad")]}, max_tokens=32)
+
+
+def test_labels_that_no_worker_serves_are_not_exported(trained: Path, tmp_path: Path) -> None:
+    model, tokenizer, _ = models.load(trained)
+    columns = models.Columns({"review": ("bad", "good", "so so"), "title": ("negative", "positive")})
+    models.save(model, tokenizer, columns, tmp_path / "model")
+    with pytest.raises(UsageError, match="labels of kind `review`"):
+        export_bundle(tmp_path / "model", tmp_path / "bundle", _config())
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_canaries_cover_both_languages_and_every_label() -> None:
