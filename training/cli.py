@@ -1,62 +1,31 @@
-"""``tagline train``: the commands. Each parses its options, calls one function and prints what came out."""
+"""``tagline train``: the commands that make data and models. Each parses its options, calls one function and prints what came out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from training.cli_options import (
+    BatchTokens,
+    Epochs,
+    Files,
+    Label,
+    Minutes,
+    Out,
+    Precision,
+    Rate,
+    Seed,
+    Tokens,
+    Validation,
+    load_rows,
+    load_sets,
+)
+from training.scoring_cli import app as scoring
 from training.understanding_cli import app as understanding
 
-if TYPE_CHECKING:
-    from training.data import Row
-
 app = typer.Typer(no_args_is_help=True, help="Train, distil, evaluate and export models.")
+app.add_typer(scoring)
 app.add_typer(understanding)
-
-Files = Annotated[
-    list[Path], typer.Argument(help="JSONL, CSV or Parquet with text, label[, kind, category].")
-]
-Out = Annotated[Path, typer.Option(help="Folder of the run. A killed run goes on when called again with it.")]
-Seed = Annotated[int, typer.Option(help="Decides order, dropout and the head's first weights.")]
-Epochs = Annotated[float, typer.Option(min=0.001, help="Passes over the data; 2 to 4 for small encoders.")]
-Minutes = Annotated[
-    float | None,
-    typer.Option(min=0.01, help="Let the schedule end after this time even if the epochs are not done."),
-]
-Rate = Annotated[float, typer.Option(help="Peak learning rate: 2e-5 for base models, 1e-4 for small ones.")]
-Tokens = Annotated[int, typer.Option(min=8, help="Longest text in tokens; longer ones keep head and tail.")]
-BatchTokens = Annotated[
-    int, typer.Option(min=64, help="Padded tokens a batch; lower it when memory runs out.")
-]
-Precision = Annotated[str, typer.Option(help="auto (measured), float32 or bfloat16.")]
-OwnTokens = Annotated[
-    int | None,
-    typer.Option(
-        min=8, help="Longest text in tokens; as the run was trained, else 256. Bundles know theirs."
-    ),
-]
-Validation = Annotated[
-    list[Path] | None, typer.Option(help="Validation file; repeatable. Its kinds are scored apart.")
-]
-Label = Annotated[
-    list[str] | None,
-    typer.Option(help="RAW=MEANING: what a label of the files means, as 5=positive; repeatable."),
-]
-
-
-def _load(files: list[Path] | None, label: list[str] | None = None, *, labels: bool = True) -> list["Row"]:
-    from training.data import read_rows
-    from training.labels import parse_meanings
-
-    meanings = parse_meanings(label or [])
-    return [row for path in files or [] for row in read_rows(path, meanings=meanings, labels=labels)]
-
-
-def _sets(files: list[Path] | None, label: list[str] | None = None) -> dict[str, list["Row"]]:
-    from training.labels import parse_meanings
-    from training.sets import labelled_sets
-
-    return labelled_sets(files or [], parse_meanings(label or []))
 
 
 @app.command()
@@ -78,12 +47,12 @@ def prepare(
     from training.runs import write_json
 
     prepared = split(
-        _load(files, label),
+        load_rows(files, label),
         validation_share=validation_share,
         test_share=test_share,
         seed=seed,
-        test_rows=_load(test, label),
-        validation_rows=_load(validation, label),
+        test_rows=load_rows(test, label),
+        validation_rows=load_rows(validation, label),
     )
     for name, rows in prepared.splits.items():
         write_rows(out / f"{name}.jsonl.gz", rows)
@@ -108,7 +77,7 @@ def pretrain(
     from training.pretrain import pretrain as run
     from training.trainer import TrainConfig
 
-    rows = _load(files, labels=False)
+    rows = load_rows(files, labels=False)
     config = TrainConfig(
         epochs=epochs, budget_minutes=minutes, lr=lr, tokens_per_batch=batch_tokens, seed=seed
     )
@@ -181,7 +150,7 @@ def finetune(
     meanings = parse_meanings(label or [])
     rows = [row for path in files for row in labelled_rows(path, meanings)]
     check_servable(labels_by_kind(rows))
-    sets = _sets(validation, label)
+    sets = load_sets(validation, label)
     check_no_leak({"train": rows, "validation": [row for part in sets.values() for row in part]})
     config = FinetuneConfig(
         train=TrainConfig(
@@ -259,8 +228,8 @@ def distil(
     from training.runs import remember_max_tokens
     from training.trainer import TrainConfig
 
-    rows = _load(files, label)
-    sets = _sets(validation, label)
+    rows = load_rows(files, label)
+    sets = load_sets(validation, label)
     check_no_leak({"train": rows, "validation": [row for part in sets.values() for row in part]})
     train = TrainConfig(
         epochs=epochs,
@@ -283,130 +252,6 @@ def distil(
     typer.echo(
         f"{state.step} steps, best {state.best_metric:.4f} at step {state.best_step}; model in {out / 'model'}"
     )
-
-
-@app.command()
-def evaluate(
-    files: Files,
-    model: Annotated[Path, typer.Option(help="A bundle, or the `model` folder of a run.")],
-    out: Annotated[Path, typer.Option(help="Folder for scores.json.")],
-    train: Annotated[
-        Path | None, typer.Option(help="Training file: adds the TF-IDF + LR row, refuses leaks.")
-    ] = None,
-    label: Label = None,
-    max_tokens: OwnTokens = None,
-) -> None:
-    """Score a model on labelled files: accuracy, macro-F1, ECE, per class and category, beside the baselines."""
-    from training.compare import compare as table
-    from training.evaluate import evaluate_folder, linear_rows
-    from training.prepare import check_no_leak
-    from training.runs import max_tokens_of, write_json, write_run
-
-    sets = _sets(files, label)
-    trained_on = _load([train], label) if train else []
-    for name, rows in sets.items():
-        check_no_leak({"--train": trained_on, name: rows})
-    max_tokens = max_tokens_of(model, max_tokens)
-    scores = evaluate_folder(model, sets, max_tokens=max_tokens)
-    if train:
-        for name, value in linear_rows(trained_on, sets).items():
-            scores[name]["linear"] = value
-    weights = sorted(path for path in model.iterdir() if path.suffix in (".json", ".safetensors"))
-    write_run(
-        out,
-        stage="evaluate",
-        options={"model": model, "max_tokens": max_tokens},
-        inputs=[*files, *([train] if train else []), *weights],
-    )
-    write_json(out / "scores.json", {"sets": scores})
-    typer.echo(table([out]), nl=False)
-
-
-@app.command()
-def quantise(
-    model: Annotated[Path, typer.Option(help="The `model` folder of a run.")],
-    out: Annotated[Path, typer.Option(help="Folder for the model with int8-rounded weights, as float32.")],
-) -> None:
-    """Round every matrix to int8 rows, to score what a bundle would hold before it is exported."""
-    from training.quantise import quantise_folder
-    from training.runs import max_tokens_of, remember_max_tokens
-
-    error = quantise_folder(model, out)
-    remember_max_tokens(out, max_tokens_of(model, None))
-    typer.echo(f"mean relative error of a matrix {error:.4f}; model in {out}")
-
-
-@app.command()
-def forms(
-    test: Annotated[Path, typer.Argument(help="Labelled file of one kind to score on.")],
-    model: Annotated[Path, typer.Option(help="The `model` folder of a run.")],
-    calibration: Annotated[
-        Path, typer.Option(help="Texts that set the ranges of static int8; not the test.")
-    ],
-    calibration_rows: Annotated[int, typer.Option(min=1, help="So many of them.")] = 500,
-    max_tokens: Tokens = 256,
-) -> None:
-    """Compare the forms of one model: float32, float16, int8 rows, bfloat16, static int8."""
-    from training.forms import measure_forms, render
-    from training.prepare import check_no_leak
-    from training.sets import kind_of, labelled_rows
-
-    rows = labelled_rows(test)
-    kind_of(rows)
-    texts = _load([calibration], labels=False)[:calibration_rows]
-    check_no_leak({"calibration": texts, "test": rows})
-    typer.echo(render(measure_forms(model, rows, texts, max_tokens=max_tokens)), nl=False)
-
-
-@app.command()
-def export(
-    model: Annotated[Path, typer.Option(help="The `model` folder of a run.")],
-    out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
-    name: Annotated[str, typer.Option(help="The bundle's name in events.")],
-    version: Annotated[str, typer.Option(help="The bundle's version.")] = "1",
-    validation: Validation = None,
-    canaries: Annotated[
-        Path | None, typer.Option(help="Labelled file of texts that a loaded bundle must answer right.")
-    ] = None,
-    doubtful: Annotated[
-        list[Path] | None,
-        typer.Option(help="Texts that should be neutral: they set the neutral share, beside --validation."),
-    ] = None,
-    label: Label = None,
-    max_tokens: OwnTokens = None,
-    storage: Annotated[str, typer.Option(help="int8 (rows) or float16.")] = "int8",
-    neutral_share: Annotated[
-        float, typer.Option(min=0, max=1, help="For kinds without a neutral label, or doubtful texts.")
-    ] = 0.5,
-    licence: Annotated[str, typer.Option()] = "unspecified",
-) -> None:
-    """Write a bundle that the worker loads. Validation files set the temperatures."""
-    from training.choices import one_of
-    from training.evaluate import calibrate
-    from training.export import ExportConfig, export_bundle
-    from training.runs import max_tokens_of
-
-    max_tokens = max_tokens_of(model, max_tokens)
-    known = [row for rows in _sets([canaries], label).values() for row in rows] if canaries else []
-    found = calibrate(model, _sets(validation, label), _load(doubtful, labels=False), max_tokens=max_tokens)
-    config = ExportConfig(
-        name=name,
-        version=version,
-        max_tokens=max_tokens,
-        storage=one_of("storage", storage, "int8", "float16"),
-        temperatures=found.temperatures,
-        neutral_share=neutral_share,
-        neutral_shares={kind: fitted["share"] for kind, fitted in found.neutral.items()},
-        licence=licence,
-        canaries=[(row.kind, row.text, str(row.label)) for row in known],
-    )
-    manifest = export_bundle(model, out, config, evaluation={"neutral": found.neutral})
-    for kind, fitted in found.neutral.items():
-        typer.echo(
-            f"{kind}: neutral share {fitted['share']}; neutral are {100 * fitted['doubtful_called_neutral']:.1f} % of the "
-            f"doubtful texts and {100 * fitted['polar_called_neutral']:.1f} % of the others"
-        )
-    typer.echo(f"{manifest['name']} {manifest['version']} in {out}")
 
 
 @app.command()
@@ -440,16 +285,6 @@ def recipes(
     table = render(lines)
     (out / "recipes.md").write_text(table, encoding="utf-8")
     typer.echo(table, nl=False)
-
-
-@app.command()
-def compare(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of `evaluate`, or bundles.")],
-) -> None:
-    """Print a table over runs: accuracy / macro-F1 / ECE of every set."""
-    from training.compare import compare as table
-
-    typer.echo(table(folders), nl=False)
 
 
 @app.command()

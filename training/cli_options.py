@@ -1,0 +1,58 @@
+"""Options that several commands of ``tagline train`` take, and the files that they name as rows."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from training.data import Row
+
+Files = Annotated[
+    list[Path], typer.Argument(help="JSONL, CSV or Parquet with text, label[, kind, category].")
+]
+Out = Annotated[Path, typer.Option(help="Folder of the run. A killed run goes on when called again with it.")]
+Seed = Annotated[int, typer.Option(help="Decides order, dropout and the head's first weights.")]
+Epochs = Annotated[float, typer.Option(min=0.001, help="Passes over the data; 2 to 4 for small encoders.")]
+Minutes = Annotated[
+    float | None,
+    typer.Option(min=0.01, help="Let the schedule end after this time even if the epochs are not done."),
+]
+Rate = Annotated[float, typer.Option(help="Peak learning rate: 2e-5 for base models, 1e-4 for small ones.")]
+Tokens = Annotated[int, typer.Option(min=8, help="Longest text in tokens; longer ones keep head and tail.")]
+BatchTokens = Annotated[
+    int, typer.Option(min=64, help="Padded tokens a batch; lower it when memory runs out.")
+]
+Precision = Annotated[str, typer.Option(help="auto (measured), float32 or bfloat16.")]
+OwnTokens = Annotated[
+    int | None,
+    typer.Option(
+        min=8, help="Longest text in tokens; as the run was trained, else 256. Bundles know theirs."
+    ),
+]
+Validation = Annotated[
+    list[Path] | None, typer.Option(help="Validation file; repeatable. Its kinds are scored apart.")
+]
+Label = Annotated[
+    list[str] | None,
+    typer.Option(help="RAW=MEANING: what a label of the files means, as 5=positive; repeatable."),
+]
+
+
+def load_rows(
+    files: list[Path] | None, label: list[str] | None = None, *, labels: bool = True
+) -> list["Row"]:
+    """The rows of all files; ``label`` as :data:`Label` takes it, ``labels = False`` leaves the rows unlabelled."""
+    from training.data import read_rows
+    from training.labels import parse_meanings
+
+    meanings = parse_meanings(label or [])
+    return [row for path in files or [] for row in read_rows(path, meanings=meanings, labels=labels)]
+
+
+def load_sets(files: list[Path] | None, label: list[str] | None = None) -> dict[str, list["Row"]]:
+    """The labelled rows of the files as named sets of one kind."""
+    from training.labels import parse_meanings
+    from training.sets import labelled_sets
+
+    return labelled_sets(files or [], parse_meanings(label or []))

@@ -1,0 +1,146 @@
+"""``tagline train evaluate | quantise | forms | export | compare``: from a trained model to scores and to a bundle."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from training.cli_options import Files, Label, OwnTokens, Tokens, Validation, load_rows, load_sets
+
+app = typer.Typer()
+
+
+@app.command()
+def evaluate(
+    files: Files,
+    model: Annotated[Path, typer.Option(help="A bundle, or the `model` folder of a run.")],
+    out: Annotated[Path, typer.Option(help="Folder for scores.json.")],
+    train: Annotated[
+        Path | None, typer.Option(help="Training file: adds the TF-IDF + LR row, refuses leaks.")
+    ] = None,
+    label: Label = None,
+    max_tokens: OwnTokens = None,
+) -> None:
+    """Score a model on labelled files: accuracy, macro-F1, ECE, per class and category, beside the baselines."""
+    from training.compare import compare as table
+    from training.evaluate import evaluate_folder, linear_rows
+    from training.prepare import check_no_leak
+    from training.runs import max_tokens_of, write_json, write_run
+
+    sets = load_sets(files, label)
+    trained_on = load_rows([train], label) if train else []
+    for name, rows in sets.items():
+        check_no_leak({"--train": trained_on, name: rows})
+    max_tokens = max_tokens_of(model, max_tokens)
+    scores = evaluate_folder(model, sets, max_tokens=max_tokens)
+    if train:
+        for name, value in linear_rows(trained_on, sets).items():
+            scores[name]["linear"] = value
+    weights = sorted(path for path in model.iterdir() if path.suffix in (".json", ".safetensors"))
+    write_run(
+        out,
+        stage="evaluate",
+        options={"model": model, "max_tokens": max_tokens},
+        inputs=[*files, *([train] if train else []), *weights],
+    )
+    write_json(out / "scores.json", {"sets": scores})
+    typer.echo(table([out]), nl=False)
+
+
+@app.command()
+def quantise(
+    model: Annotated[Path, typer.Option(help="The `model` folder of a run.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model with int8-rounded weights, as float32.")],
+) -> None:
+    """Round every matrix to int8 rows, to score what a bundle would hold before it is exported."""
+    from training.quantise import quantise_folder
+    from training.runs import max_tokens_of, remember_max_tokens
+
+    error = quantise_folder(model, out)
+    remember_max_tokens(out, max_tokens_of(model, None))
+    typer.echo(f"mean relative error of a matrix {error:.4f}; model in {out}")
+
+
+@app.command()
+def forms(
+    test: Annotated[Path, typer.Argument(help="Labelled file of one kind to score on.")],
+    model: Annotated[Path, typer.Option(help="The `model` folder of a run.")],
+    calibration: Annotated[
+        Path, typer.Option(help="Texts that set the ranges of static int8; not the test.")
+    ],
+    calibration_rows: Annotated[int, typer.Option(min=1, help="So many of them.")] = 500,
+    max_tokens: Tokens = 256,
+) -> None:
+    """Compare the forms of one model: float32, float16, int8 rows, bfloat16, static int8."""
+    from training.forms import measure_forms, render
+    from training.prepare import check_no_leak
+    from training.sets import kind_of, labelled_rows
+
+    rows = labelled_rows(test)
+    kind_of(rows)
+    texts = load_rows([calibration], labels=False)[:calibration_rows]
+    check_no_leak({"calibration": texts, "test": rows})
+    typer.echo(render(measure_forms(model, rows, texts, max_tokens=max_tokens)), nl=False)
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Option(help="The `model` folder of a run.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
+    name: Annotated[str, typer.Option(help="The bundle's name in events.")],
+    version: Annotated[str, typer.Option(help="The bundle's version.")] = "1",
+    validation: Validation = None,
+    canaries: Annotated[
+        Path | None, typer.Option(help="Labelled file of texts that a loaded bundle must answer right.")
+    ] = None,
+    doubtful: Annotated[
+        list[Path] | None,
+        typer.Option(help="Texts that should be neutral: they set the neutral share, beside --validation."),
+    ] = None,
+    label: Label = None,
+    max_tokens: OwnTokens = None,
+    storage: Annotated[str, typer.Option(help="int8 (rows) or float16.")] = "int8",
+    neutral_share: Annotated[
+        float, typer.Option(min=0, max=1, help="For kinds without a neutral label, or doubtful texts.")
+    ] = 0.5,
+    licence: Annotated[str, typer.Option()] = "unspecified",
+) -> None:
+    """Write a bundle that the worker loads. Validation files set the temperatures."""
+    from training.choices import one_of
+    from training.evaluate import calibrate
+    from training.export import ExportConfig, export_bundle
+    from training.runs import max_tokens_of
+
+    max_tokens = max_tokens_of(model, max_tokens)
+    known = [row for rows in load_sets([canaries], label).values() for row in rows] if canaries else []
+    found = calibrate(
+        model, load_sets(validation, label), load_rows(doubtful, labels=False), max_tokens=max_tokens
+    )
+    config = ExportConfig(
+        name=name,
+        version=version,
+        max_tokens=max_tokens,
+        storage=one_of("storage", storage, "int8", "float16"),
+        temperatures=found.temperatures,
+        neutral_share=neutral_share,
+        neutral_shares={kind: fitted["share"] for kind, fitted in found.neutral.items()},
+        licence=licence,
+        canaries=[(row.kind, row.text, str(row.label)) for row in known],
+    )
+    manifest = export_bundle(model, out, config, evaluation={"neutral": found.neutral})
+    for kind, fitted in found.neutral.items():
+        typer.echo(
+            f"{kind}: neutral share {fitted['share']}; neutral are {100 * fitted['doubtful_called_neutral']:.1f} % of the "
+            f"doubtful texts and {100 * fitted['polar_called_neutral']:.1f} % of the others"
+        )
+    typer.echo(f"{manifest['name']} {manifest['version']} in {out}")
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of `evaluate`, or bundles.")],
+) -> None:
+    """Print a table over runs: accuracy / macro-F1 / ECE of every set."""
+    from training.compare import compare as table
+
+    typer.echo(table(folders), nl=False)
