@@ -87,6 +87,19 @@ def test_another_run_is_refused_before_anything_is_overwritten(
     assert _files(tmp_path / "run") == kept
 
 
+def test_a_run_of_two_processes_is_not_resumed_by_one(
+    base: Path, train_rows: list[Row], tmp_path: Path
+) -> None:
+    examples = encode(train_rows[:5], models.load_tokenizer(base), REVIEW, max_tokens=32)
+    model = models.build(str(base), REVIEW)
+    one, two = (checkpoint.identity({}, examples, model, processes=count) for count in (1, 2))
+    path = tmp_path / "checkpoint.pt"
+    checkpoint.save({"identity": two}, path)
+    with pytest.raises(UsageError, match=r"holds a run with another number of processes$"):
+        checkpoint.load(path, one)
+    assert checkpoint.load(path, two) == {"identity": two}
+
+
 def test_a_resumed_run_keeps_its_precision_and_tells_it(
     base: Path,
     train_rows: list[Row],
