@@ -91,7 +91,7 @@ def run_recipes(
     if unknown:
         raise UsageError(f"unknown recipes: {', '.join(unknown)}", hint=f"known: {', '.join(RECIPES)}")
     files = [Path(argument) for argument in common[: _first_option(common)]]
-    digests = {path.name: file_digest(path) for path in [*files, test]}
+    digests = {file_digest(path) for path in [*files, test]}
     lines = []
     for name in names:
         folders = [folder_of(out, name, seed) for seed in range(seeds)]
@@ -124,7 +124,7 @@ def _first_option(arguments: Sequence[str]) -> int:
     return next((i for i, argument in enumerate(arguments) if argument.startswith("--")), len(arguments))
 
 
-def _check_same(folder: Path, arguments: Sequence[str], digests: Mapping[str, str]) -> None:
+def _check_same(folder: Path, arguments: Sequence[str], digests: set[str]) -> None:
     """A finished run counts only when it was asked for the same, on the same files."""
     found = read_json(folder / "run.json")
     config = found["options"]["config"]
@@ -142,7 +142,7 @@ def _check_same(folder: Path, arguments: Sequence[str], digests: Mapping[str, st
         "--batch-tokens": config["train"]["tokens_per_batch"],
     }
     different = [option for option in told if option in asked and not _equal(asked[option], told[option])]
-    if found["inputs"] != digests:
+    if set(found["inputs"].values()) != digests:
         different.append("the files")
     if different:
         raise UsageError(
