@@ -45,9 +45,16 @@ def load_rows(
     """The rows of all files; ``label`` as :data:`Label` takes it, ``labels = False`` leaves the rows unlabelled."""
     from training.data import read_rows
     from training.labels import parse_meanings
+    from worker.errors import UsageError
 
     meanings = parse_meanings(label or [])
-    return [row for path in files or [] for row in read_rows(path, meanings=meanings, labels=labels)]
+    result: list[Row] = []
+    for path in files or []:
+        rows = read_rows(path, meanings=meanings, labels=labels)
+        if not rows:
+            raise UsageError(f"{path.name} has no rows", hint="leave it out, or give the file that you meant")
+        result += rows
+    return result
 
 
 def load_sets(files: list[Path] | None, label: list[str] | None = None) -> dict[str, list["Row"]]:

@@ -31,8 +31,17 @@ def logits_and_gold(
     max_tokens: int,
     bfloat16: bool = False,
 ) -> tuple[Floats, Ints]:
-    """Logits [rows, columns] and the gold label's index [rows], -1 where nobody labelled it."""
+    """Logits [rows, columns] and the gold label's index [rows], -1 where nobody labelled it.
+
+    :raises UsageError: a row's kind or label has no column, or a text has more tokens than the encoder has positions.
+    """
     examples = encode(rows, tokenizer, columns, max_tokens=max_tokens)
+    positions = int(model.config.max_position_embeddings)
+    if any(len(example.ids) > positions for example in examples):
+        raise UsageError(
+            f"there are texts of more tokens than the encoder's {positions} positions",
+            hint=f"give --max-tokens {positions}, or fewer",
+        )
     return logits_for(model, examples, columns, pad_id=pad_id_of(tokenizer), bfloat16=bfloat16), gold_of(
         examples
     )

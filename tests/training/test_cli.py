@@ -168,6 +168,22 @@ def test_more_tokens_than_positions_are_refused(both: Path, tmp_path: Path) -> N
     assert not (tmp_path / "b").exists()
 
 
+def test_texts_beyond_the_positions_are_refused_before_they_are_scored(both: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "long.jsonl", [Row("手机 " * 80, "positive"), Row("书", "negative")])
+    for command in (
+        ("evaluate", tmp_path / "long.jsonl", "--out", tmp_path / "scores"),
+        ("export", "--validation", tmp_path / "long.jsonl", "--name", "b", "--out", tmp_path / "bundle"),
+    ):
+        with pytest.raises(UsageError, match="64 positions"):
+            _run(*command, "--model", both / "model", "--max-tokens", 65)
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("text,label\n")
+    with pytest.raises(UsageError, match=r"x\.csv has no rows"):
+        _run("prepare", tmp_path / "x.csv", "--out", tmp_path)
+
+
 def test_files_of_one_name_are_told_apart_by_their_folders(both: Path, tmp_path: Path) -> None:
     for name, seed in (("a", 3), ("b", 4)):
         write_rows(tmp_path / name / "test.jsonl", make_rows(10 * seed, seed=seed))
