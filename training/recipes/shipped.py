@@ -20,12 +20,13 @@ from training.export import ExportConfig, export_bundle, load_bundle
 from training.finetune import FinetuneConfig, finetune
 from training.metrics import Floats, Ints
 from training.model import Columns, choose_pieces, prune_embeddings, prune_tokenizer
+from training.precision import fastest_precision
 from training.predict import probabilities_of
 from training.prepare import without
 from training.recipes.shipped_data import SEED, doubtful_rows, prepare_shipped
 from training.runs import read_json, write_json
 from training.titles.refit import labelled_by_functions, refit_titles
-from training.trainer import TrainConfig, fastest_precision
+from training.trainer import TrainConfig
 from worker.classify.normalise import normalise
 
 POLAR_LOSS = 0.03
