@@ -68,7 +68,6 @@ def pretrain(
     A tokenizer without a mask piece hides pieces behind its unknown piece.
     """
     options = {"base": Path(base), "config": config, "max_tokens": max_tokens}
-    write_run(out, stage="pretrain", options=options, inputs=inputs)
     folder = models.base_files(base)
     tokenizer = models.load_tokenizer(folder)
     torch.manual_seed(config.seed)
@@ -92,6 +91,8 @@ def pretrain(
         out,
         pad_id=pad_id_of(tokenizer),
     )
+    if trainer.rank == 0:
+        write_run(out, stage="pretrain", options=options, inputs=inputs)
     state = trainer.run()
     if trainer.rank == 0:
         (out / "model").mkdir(parents=True, exist_ok=True)

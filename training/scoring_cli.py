@@ -68,7 +68,7 @@ def forms(
     calibration: Annotated[
         Path, typer.Option(help="Texts that set the ranges of static int8; not the test.")
     ],
-    calibration_rows: Annotated[int, typer.Option(min=1, help="So many of them.")] = 500,
+    calibration_rows: Annotated[int, typer.Option(min=1, help="So many of them, drawn at random.")] = 500,
     max_tokens: Tokens = 256,
 ) -> None:
     """Compare the forms of one model: float32, float16, int8 rows, bfloat16, static int8."""
@@ -78,9 +78,10 @@ def forms(
 
     rows = labelled_rows(test)
     kind_of(rows)
-    texts = load_rows([calibration], labels=False)[:calibration_rows]
+    texts = load_rows([calibration], labels=False)
     check_no_leak({"calibration": texts, "test": rows})
-    typer.echo(render(measure_forms(model, rows, texts, max_tokens=max_tokens)), nl=False)
+    measured = measure_forms(model, rows, texts, max_tokens=max_tokens, calibration_rows=calibration_rows)
+    typer.echo(render(measured), nl=False)
 
 
 @app.command()

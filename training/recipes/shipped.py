@@ -1,36 +1,24 @@
 """The shipped bundle, stage by stage: data, vocabulary, teacher, student. Every stage is skipped when its result stands."""
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from tokenizers import Tokenizer
-from transformers import BertForSequenceClassification
-
 from training import model as models
-from training.calibrate import fit_neutral_share, fit_temperature
 from training.canaries import CANARIES
 from training.data import Row, read_rows, write_rows
 from training.distil import DistilConfig, distil
-from training.evaluate import evaluate, linear_rows, logits_and_gold
-from training.export import ExportConfig, export_bundle, load_bundle
+from training.evaluate import calibrate, evaluate_folder, linear_rows
+from training.export import ExportConfig, export_bundle
 from training.finetune import FinetuneConfig, finetune
-from training.metrics import Floats, Ints
 from training.model import Columns, choose_pieces, prune_embeddings, prune_tokenizer
-from training.precision import fastest_precision
-from training.predict import probabilities_of
 from training.prepare import without
 from training.recipes.shipped_data import SEED, doubtful_rows, prepare_shipped
 from training.runs import read_json, write_json
 from training.titles.refit import labelled_by_functions, refit_titles
 from training.trainer import TrainConfig
 from worker.classify.normalise import normalise
-
-POLAR_LOSS = 0.03
-"""At most this share of the polar validation texts may turn neutral when the neutral share is chosen."""
 
 TITLES_FOR_TEACHER = 3
 """The teacher sees every third title: tones are easy, and its time is better spent on reviews."""
@@ -171,37 +159,25 @@ def stage_titles(student: Path, splits: Path, out: Path, max_tokens: int) -> Pat
 def stage_bundle(
     trained: Path, data: Path, splits: Path, out: Path, config: BundleConfig, *, max_tokens: int
 ) -> dict[str, Any]:
-    """Calibrate on validation, score every test set once with the stored weights, and write the bundle to ``out``."""
-    model, tokenizer, columns = models.load(trained)
-    temperatures, neutral = _calibrate(model, tokenizer, columns, splits, doubtful_rows(data), max_tokens)
+    """Calibrate on validation, score every test set once as the worker would, and write the bundle to ``out``."""
+    found = calibrate(trained, validation_sets(splits), doubtful_rows(data), max_tokens=max_tokens)
     export = ExportConfig(
         name="tagline-zh-en-small",
         version=config.version,
         max_tokens=max_tokens,
-        temperatures=temperatures,
-        neutral_share=neutral["share"],
+        temperatures=found.temperatures,
+        neutral_shares={kind: fitted["share"] for kind, fitted in found.neutral.items()},
         canaries=config.canaries,
     )
     # Exported twice: the scores must come from the stored int8 weights, and the manifest must hold the scores.
     export_bundle(trained, out, export)
-    stored = load_bundle(out)
-    sets = test_sets(splits)
-    # In the precision that the worker would choose on this machine.
-    scores = evaluate(
-        stored.model,
-        stored.tokenizer,
-        columns,
-        sets,
-        max_tokens=max_tokens,
-        temperatures=temperatures,
-        bfloat16=fastest_precision() == "bfloat16",
-    )
+    scores = evaluate_folder(out, test_sets(splits), max_tokens=max_tokens)
     linear = stage_baseline(splits)
     for name, row in scores.items():
         row["linear"] = linear[name]
     evaluation = {
         "sets": scores,
-        "neutral": neutral,
+        "neutral": found.neutral,
         "split_counts": read_json(splits / "counts.json"),
         "notes": list(config.notes),
     }
@@ -222,32 +198,6 @@ def test_sets(splits: Path) -> dict[str, list[Row]]:
     sets = {name.removeprefix("test_"): read_split(splits, name) for name in names}
     clean = [replace(row, category="") for row in sets["chn"] if row.category == "clean"]
     return {"chn_clean": clean, **sets}
-
-
-def _calibrate(
-    model: BertForSequenceClassification,
-    tokenizer: Tokenizer,
-    columns: Columns,
-    splits: Path,
-    doubtful: Sequence[Row],
-    max_tokens: int,
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Temperature by kind, and the neutral share with what it does to doubtful and polar validation texts."""
-    bfloat16 = fastest_precision() == "bfloat16"
-    by_kind: dict[str, list[tuple[Floats, Ints]]] = {}
-    for rows in validation_sets(splits).values():
-        pair = logits_and_gold(model, tokenizer, columns, rows, max_tokens=max_tokens, bfloat16=bfloat16)
-        by_kind.setdefault(rows[0].kind, []).append(pair)
-    temperatures = {kind: fit_temperature(sets, columns.of(kind)) for kind, sets in by_kind.items()}
-    own, temperature = columns.of("review"), temperatures["review"]
-    polar = np.concatenate(
-        [probabilities_of(logits, own, temperature)[:, 1] for logits, _ in by_kind["review"]]
-    )
-    logits, _ = logits_and_gold(model, tokenizer, columns, doubtful, max_tokens=max_tokens, bfloat16=bfloat16)
-    share, recall, lost = fit_neutral_share(
-        probabilities_of(logits, own, temperature)[:, 1], polar, largest_loss=POLAR_LOSS
-    )
-    return temperatures, {"share": share, "doubtful_called_neutral": recall, "polar_called_neutral": lost}
 
 
 def reproduce(data: Path, base: str, out: Path, bundle: Path, config: ShippedConfig) -> dict[str, Any]:
