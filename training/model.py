@@ -107,6 +107,8 @@ def keep_layers(model: BertForSequenceClassification, layers: Sequence[int]) -> 
         raise UsageError(f"layers must be within 0..{count - 1}, not {list(layers)}")
     stack = model.bert.encoder.layer
     model.bert.encoder.layer = torch.nn.ModuleList(stack[layer] for layer in layers)
+    for place, layer in enumerate(model.bert.encoder.layer):
+        layer.attention.self.layer_idx = place  # by which prefix tuning finds the layer's part of the prefix
     model.config.num_hidden_layers = len(layers)
     return model
 

@@ -78,6 +78,15 @@ def test_few_weights_learn_and_come_back_from_disk_with_the_same_logits(
     assert torch.allclose(answers(loaded, batch), answers(model, batch), atol=1e-6)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_works_on_a_model_of_some_of_the_layers(
+    base: Path, train_rows: list[Row], method: Method
+) -> None:
+    model = models.keep_layers(fresh(base), (1, 3))
+    wrapped, _ = wrap(model, EfficientConfig(method=method, rank=4, total_steps=100))
+    assert answers(wrapped, batch_of(base, train_rows[:4])).shape == (4, COLUMNS.width)
+
+
 @pytest.mark.parametrize("method", ["lora", "adalora"])
 def test_low_rank_weights_merge_into_a_plain_checkpoint(
     base: Path, train_rows: list[Row], tmp_path: Path, method: Method
