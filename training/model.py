@@ -106,9 +106,11 @@ def keep_layers(model: BertForSequenceClassification, layers: Sequence[int]) -> 
     if not layers or any(not 0 <= layer < count for layer in layers):
         raise UsageError(f"layers must be within 0..{count - 1}, not {list(layers)}")
     stack = model.bert.encoder.layer
-    model.bert.encoder.layer = torch.nn.ModuleList(stack[layer] for layer in layers)
-    for place, layer in enumerate(model.bert.encoder.layer):
-        layer.attention.self.layer_idx = place  # by which prefix tuning finds the layer's part of the prefix
+    kept = [stack[layer] for layer in layers]
+    for place, layer in enumerate(kept):
+        attention: Any = layer.get_submodule("attention.self")
+        attention.layer_idx = place  # by which prefix tuning finds the layer's part of the prefix
+    model.bert.encoder.layer = torch.nn.ModuleList(kept)
     model.config.num_hidden_layers = len(layers)
     return model
 
