@@ -194,7 +194,7 @@ def test_a_hook_sees_the_gradient_of_its_own_batch_and_the_step_uses_their_sum(
     for indices in chosen:
         trainer.model.zero_grad()
         batch = collate([trainer.examples[i] for i in indices], REVIEW, pad_id=1)
-        (cross_entropy()(trainer.model, batch) / 2).backward()  # type: ignore[no-untyped-call]
+        (cross_entropy()(trainer.model, batch) / 2).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         expected.append(_gradient(trainer.model).clone())
     trainer.after_backward = [look]
     trainer._step(chosen)
@@ -220,7 +220,7 @@ def test_layers_thaw_over_the_first_half_of_a_run(base: Path, train_rows: list[R
         trainable.append(len({depth_of(name, 4) for name in names}))
         return loss
 
-    trainer._step = counting  # type: ignore[method-assign,assignment]
+    trainer._step = counting  # type: ignore[method-assign,assignment]  # counts the calls of the real one
     trainer.run()
     assert trainable[0] == 1
     assert trainable == sorted(trainable)

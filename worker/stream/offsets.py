@@ -164,9 +164,9 @@ class Offsets:
 def _worth_asking_again(error: KafkaError) -> bool:
     waits = (
         KafkaError._TIMED_OUT,  # noqa: SLF001 # the client's public names
-        KafkaError._WAIT_COORD,  # noqa: SLF001
-        KafkaError._TRANSPORT,  # noqa: SLF001
-        KafkaError._TIMED_OUT_QUEUE,  # noqa: SLF001
+        KafkaError._WAIT_COORD,  # noqa: SLF001 # as above
+        KafkaError._TRANSPORT,  # noqa: SLF001 # as above
+        KafkaError._TIMED_OUT_QUEUE,  # noqa: SLF001 # as above
         KafkaError.UNSTABLE_OFFSET_COMMIT,
         # A coordinator that starts or moves; the client gives these up after two tries.
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
