@@ -196,9 +196,14 @@ def finetune(
 @app.command()
 def distil(
     files: Files,
-    teacher: Annotated[Path, typer.Option(help="The `model` folder of a fine-tuning run.")],
+    teacher: Annotated[
+        list[Path],
+        typer.Option(
+            help="The `model` folder of a fine-tuning run. Given again: they answer together, as their mean."
+        ),
+    ],
     layers: Annotated[
-        str, typer.Option(help="The teacher's layers that the student starts from, as 1,3,5,7,9,11.")
+        str, typer.Option(help="The (first) teacher's layers that the student starts from, as 1,3,5,7,9,11.")
     ],
     out: Out,
     validation: Validation = None,

@@ -1,4 +1,4 @@
-"""Distillation: a student learns a teacher's answers on labelled and unlabelled text."""
+"""Distillation: a student learns the answers of one teacher, or of several together, on labelled and unlabelled text."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
 from training import model as models
 from training.batches import Batch
 from training.data import Row
 from training.finetune import FinetuneConfig, finetune_model
+from training.model import Columns
 from training.objective import Objective, log_probabilities, logits_of, soft_cross_entropy
 from training.trainer import State
 from worker.errors import UsageError
@@ -48,13 +50,14 @@ class DistilConfig:
 
 
 class TeacherAnswers:
-    """The teacher's logits by example, computed at first sight and kept: later epochs need no teacher.
+    """The teachers' mean logits by example, computed at first sight and kept: later epochs need no teacher.
 
     Memory: one float32 a column and example.
     """
 
-    def __init__(self, teacher: PreTrainedModel, examples: int, columns: int) -> None:
-        self._teacher = teacher.train(False)
+    def __init__(self, teachers: Sequence[PreTrainedModel], examples: int, columns: int) -> None:
+        """The first teacher is the one whose hidden states are told; the others give logits only."""
+        self._first, *self._others = [teacher.train(False) for teacher in teachers]
         self._logits = torch.zeros(examples, columns)
         self._known = torch.zeros(examples, dtype=torch.bool)
 
@@ -62,13 +65,13 @@ class TeacherAnswers:
         """Logits [texts, columns] in float32, without gradients."""
         if not bool(self._known[batch.index].all()):
             with torch.no_grad():
-                self._keep(batch, logits_of(self._teacher, batch))
+                self._keep(batch, logits_of(self._first, batch))
         return self._logits[batch.index]
 
     def with_hidden(self, batch: Batch) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-        """The same, and the embeddings and the output of every layer, each [texts, tokens, width]."""
+        """The same, and the first teacher's embeddings and the output of its every layer, each [texts, tokens, width]."""
         with torch.no_grad():
-            said = self._teacher(
+            said = self._first(
                 input_ids=batch.input_ids, attention_mask=batch.attention_mask, output_hidden_states=True
             )
             self._keep(batch, said.logits.float())
@@ -82,8 +85,10 @@ class TeacherAnswers:
         """Remember that instead."""
         self._logits, self._known = stored["logits"], stored["known"]
 
-    def _keep(self, batch: Batch, logits: torch.Tensor) -> None:
-        self._logits[batch.index] = logits
+    def _keep(self, batch: Batch, first: torch.Tensor) -> None:
+        """Keep the mean of what the first teacher said and of what the others say to the same batch."""
+        said = [first, *(logits_of(teacher, batch) for teacher in self._others)]
+        self._logits[batch.index] = torch.stack(said).mean(0)
         self._known[batch.index] = True
 
 
@@ -122,7 +127,7 @@ def hidden_distance(
 
 
 def distil(
-    teacher_folder: Path,
+    teacher_folders: Sequence[Path],
     rows: Sequence[Row],
     validation_rows: Mapping[str, Sequence[Row]],
     out: Path,
@@ -130,16 +135,19 @@ def distil(
     *,
     inputs: Sequence[Path] = (),
 ) -> State:
-    """Train a student that starts from the teacher's own layers (``config.finetune.layers``); leave it in ``out/model``.
+    """Train a student that starts from the first teacher's own layers (``config.finetune.layers``); leave it in ``out/model``.
 
-    Teacher and student share the tokenizer, so one encoding serves both. Rows without label take part.
+    Several teachers answer by the mean of their logits, as an ensemble does. All of them and the student share one
+    tokenizer, so one encoding serves all. Rows without label take part.
+
+    :raises UsageError: no layers are named, or the teachers differ in vocabulary or columns.
     """
     if config.finetune.layers is None:
         raise UsageError("say which of the teacher's layers the student keeps")
-    teacher, tokenizer, columns = models.load(teacher_folder)
-    student, _, _ = models.load(teacher_folder)
+    student, tokenizer, columns = models.load(teacher_folders[0])
+    teachers = [_teacher(folder, tokenizer, columns) for folder in teacher_folders]
     models.keep_layers(student, config.finetune.layers)
-    answers = TeacherAnswers(teacher, len(rows), columns.width)
+    answers = TeacherAnswers(teachers, len(rows), columns.width)
     objective = _objective(answers, config.finetune.layers, config)
     return finetune_model(
         student,
@@ -150,11 +158,22 @@ def distil(
         out,
         config.finetune,
         objective=objective,
-        options={"teacher": teacher_folder, "config": config},
+        options={"teachers": list(teacher_folders), "config": config},
         stage="distil",
         inputs=inputs,
         remembered=[answers],
     )
+
+
+def _teacher(folder: Path, tokenizer: Tokenizer, columns: Columns) -> PreTrainedModel:
+    """One teacher, which must read and answer as the first one does."""
+    model, own_tokenizer, own_columns = models.load(folder)
+    if own_tokenizer.to_str() != tokenizer.to_str() or own_columns != columns:
+        raise UsageError(
+            f"the teacher in {folder} has another vocabulary or other labels than the first one",
+            hint="teachers are fine-tuned from one base, on the same kinds and labels",
+        )
+    return model
 
 
 def _objective(answers: TeacherAnswers, layers: Sequence[int], config: DistilConfig) -> Objective:

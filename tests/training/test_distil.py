@@ -15,6 +15,7 @@ from training.finetune import FinetuneConfig
 from training.model import Columns, build, load_tokenizer
 from training.objective import logits_of
 from training.trainer import TrainConfig
+from worker.errors import UsageError
 
 COLUMNS = Columns({"review": ("negative", "positive")})
 QUICK = TrainConfig(
@@ -55,7 +56,7 @@ def test_the_teacher_is_asked_once_a_text_when_its_hidden_states_are_not(
     config = DistilConfig(
         finetune=FinetuneConfig(train=QUICK, max_tokens=32, layers=(1, 3)), hidden_epochs=hidden_epochs
     )
-    state = distil(teacher, train_rows, {}, tmp_path / "run", config)
+    state = distil([teacher], train_rows, {}, tmp_path / "run", config)
     asked = [hidden for layers, hidden in forwards if layers == 4]
     # The batches of an epoch are drawn anew, so their number changes a little and a text may be asked for twice.
     assert len(asked) == pytest.approx(share * state.step, abs=3)
@@ -65,7 +66,7 @@ def test_the_teacher_is_asked_once_a_text_when_its_hidden_states_are_not(
 def test_a_remembered_answer_is_the_teachers(base: Path, train_rows: list[Row]) -> None:
     model = build(str(base), COLUMNS, seed=3).train(False)
     batch = _batch(base, train_rows[:7])
-    answers = TeacherAnswers(model, 7, COLUMNS.width)
+    answers = TeacherAnswers([model], 7, COLUMNS.width)
     with torch.no_grad():
         fresh = logits_of(model, batch)
     for _ in range(2):
@@ -76,6 +77,31 @@ def test_a_remembered_answer_is_the_teachers(base: Path, train_rows: list[Row]) 
     assert not logits.requires_grad
 
 
+def test_several_teachers_answer_by_their_mean_and_the_first_shows_its_layers(
+    base: Path, train_rows: list[Row]
+) -> None:
+    first, second = (build(str(base), COLUMNS, seed=seed).train(False) for seed in (3, 4))
+    batch = _batch(base, train_rows[:7])
+    with torch.no_grad():
+        one, other = logits_of(first, batch), logits_of(second, batch)
+    assert not torch.allclose(one, other)
+    torch.testing.assert_close(TeacherAnswers([first, second], 7, COLUMNS.width).of(batch), (one + other) / 2)
+    logits, hidden = TeacherAnswers([first, second], 7, COLUMNS.width).with_hidden(batch)
+    torch.testing.assert_close(logits, (one + other) / 2)
+    torch.testing.assert_close(hidden, TeacherAnswers([first], 7, COLUMNS.width).with_hidden(batch)[1])
+
+
+def test_teachers_that_answer_other_questions_are_refused(
+    base: Path, teacher: Path, train_rows: list[Row], tmp_path: Path
+) -> None:
+    columns = Columns({"review": ("negative", "neutral", "positive")})
+    models.save(build(str(base), columns, seed=3), load_tokenizer(base), columns, tmp_path / "other")
+    config = DistilConfig(finetune=FinetuneConfig(train=QUICK, max_tokens=32, layers=(1, 3)))
+    with pytest.raises(UsageError, match="other labels"):
+        distil([teacher, tmp_path / "other"], train_rows, {}, tmp_path / "run", config)
+    assert not (tmp_path / "run").exists()
+
+
 def test_comparing_hidden_states_brings_them_nearer(
     teacher: Path, train_rows: list[Row], base: Path, tmp_path: Path
 ) -> None:
@@ -84,7 +110,7 @@ def test_comparing_hidden_states_brings_them_nearer(
             finetune=FinetuneConfig(train=QUICK, max_tokens=32, layers=(1, 3)), hidden_weight=weight
         )
         out = tmp_path / str(weight)
-        distil(teacher, train_rows, {}, out, config)
+        distil([teacher], train_rows, {}, out, config)
         student, big = models.load(out / "model")[0], models.load(teacher)[0]
         batch = _batch(base, train_rows[:20])
         with torch.no_grad():

@@ -123,7 +123,7 @@ def test_a_student_learns_from_texts_without_labels(
         finetune=FinetuneConfig(train=replace(QUICK, epochs=6), max_tokens=32, layers=(1, 3)),
         hidden_weight=hidden_weight,
     )
-    distil(trained, rows, {}, tmp_path, config)
+    distil([trained], rows, {}, tmp_path, config)
     teacher, tokenizer, columns = models.load(trained)
     student, _, _ = models.load(tmp_path / "model")
     untaught, _, _ = models.load(trained)

@@ -175,17 +175,17 @@ def test_a_resumed_student_ends_as_one_that_was_never_stopped(
         finetune=FinetuneConfig(train=replace(QUICK, epochs=3), max_tokens=32, layers=(1, 3)), hidden_epochs=1
     )
     kill(None)
-    state = distil(teacher, train_rows, {}, tmp_path / "whole", config)
+    state = distil([teacher], train_rows, {}, tmp_path / "whole", config)
     kill(2 * state.step // 3)
     with pytest.raises(KeyboardInterrupt):
-        distil(teacher, train_rows, {}, tmp_path / "parts", config)
+        distil([teacher], train_rows, {}, tmp_path / "parts", config)
     kill(None)
 
     def ask(*_: object) -> None:
         raise AssertionError("every text's answer was known")
 
     monkeypatch.setattr(TeacherAnswers, "_keep", ask)
-    distil(teacher, train_rows, {}, tmp_path / "parts", config)
+    distil([teacher], train_rows, {}, tmp_path / "parts", config)
     whole, parts = (models.load(tmp_path / name / "model")[0].state_dict() for name in ("whole", "parts"))
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 

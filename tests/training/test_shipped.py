@@ -157,7 +157,7 @@ def test_the_whole_recipe_gives_a_bundle_and_skips_what_is_done(
     finetune = FinetuneConfig(train=quick, max_tokens=32)
     config = ShippedConfig(
         pieces=70,
-        teacher=finetune,
+        teachers=(finetune, replace(finetune, train=replace(finetune.train, seed=9))),
         student=DistilConfig(finetune=replace(finetune, layers=(1, 3))),
         bundle=BundleConfig(canaries=()),
     )

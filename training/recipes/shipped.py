@@ -1,6 +1,7 @@
 """The shipped bundle, stage by stage: data, vocabulary, teacher, student. Every stage is skipped when its result stands."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ ORIGIN = (
 )
 
 TEACHER = TrainConfig(epochs=2.0, lr=1e-4, seed=1, average_decay=0.998, evaluate_every_steps=500)
-STUDENT = TrainConfig(epochs=3.0, lr=2e-4, seed=2, average_decay=0.998, evaluate_every_steps=600)
+STUDENT = TrainConfig(epochs=2.0, lr=2e-4, seed=2, average_decay=0.998, evaluate_every_steps=600)
 
 VALIDATION_LIMIT = 300
 """Rows of each validation set, drawn at random, that are scored during training; the whole sets are for calibration."""
@@ -54,7 +55,11 @@ class ShippedConfig:
     """Sizes and lengths of the stages: the ones that the shipped bundle was made with."""
 
     pieces: int = 29_000
-    teacher: FinetuneConfig = field(default_factory=lambda: FinetuneConfig(train=TEACHER, max_tokens=192))
+    teachers: tuple[FinetuneConfig, ...] = (
+        FinetuneConfig(train=TEACHER, max_tokens=192),
+        FinetuneConfig(train=replace(TEACHER, seed=11), max_tokens=192, dropout=0.1),
+    )
+    """They answer the student together; the first one's layers are the student's start."""
     student: DistilConfig = field(
         default_factory=lambda: DistilConfig(
             finetune=FinetuneConfig(train=STUDENT, max_tokens=192, layers=(1, 3, 5, 7, 9, 11)),
@@ -110,9 +115,8 @@ def stage_vocabulary(base: str, splits: Path, out: Path, pieces: int) -> Path:
     return folder
 
 
-def stage_teacher(base: Path, splits: Path, out: Path, config: FinetuneConfig) -> Path:
+def stage_teacher(base: Path, splits: Path, folder: Path, config: FinetuneConfig) -> Path:
     """All layers, fine-tuned on every labelled training row."""
-    folder = out / "teacher"
     if not (folder / "model" / "columns.json").is_file():
         rows = read_split(splits, "train")
         titles = [row for row in rows if row.kind == "title"]
@@ -127,12 +131,12 @@ def stage_teacher(base: Path, splits: Path, out: Path, config: FinetuneConfig) -
     return folder / "model"
 
 
-def stage_student(teacher: Path, splits: Path, out: Path, config: DistilConfig) -> Path:
-    """Some of the teacher's layers, taught by the teacher on labelled and unlabelled text."""
+def stage_student(teachers: Sequence[Path], splits: Path, out: Path, config: DistilConfig) -> Path:
+    """Some of the first teacher's layers, taught by all teachers on labelled and unlabelled text."""
     folder = out / "student"
     if not (folder / "model" / "columns.json").is_file():
         distil(
-            teacher,
+            teachers,
             read_split(splits, "train") + read_split(splits, "unlabelled"),
             validation_sets(splits, VALIDATION_LIMIT),
             folder,
@@ -204,8 +208,11 @@ def reproduce(data: Path, base: str, out: Path, bundle: Path, config: ShippedCon
     """Rebuild the shipped bundle from the data folder and the base checkpoint. Hours on a CPU; resumes after a kill."""
     splits = stage_data(data, out)
     pruned = stage_vocabulary(base, splits, out, config.pieces)
-    teacher = stage_teacher(pruned, splits, out, config.teacher)
-    student = stage_student(teacher, splits, out, config.student)
+    teachers = [
+        stage_teacher(pruned, splits, out / f"teacher-{number}", teacher)
+        for number, teacher in enumerate(config.teachers, start=1)
+    ]
+    student = stage_student(teachers, splits, out, config.student)
     max_tokens = config.student.finetune.max_tokens
     fitted = stage_titles(student, splits, out, max_tokens)
     return stage_bundle(fitted, data, splits, bundle, config.bundle, max_tokens=max_tokens)
