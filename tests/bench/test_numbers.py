@@ -28,17 +28,25 @@ def test_a_steady_rate_counts_whole_bursts_only() -> None:
     bursts = [0.0, *(9.0 + number for number in range(1, 20))]
     times = [at + within / 10_000 for at in bursts for within in range(10)]
 
-    assert steady_rate(times) == pytest.approx(10.0, rel=1e-3)
+    assert steady_rate([(at, 1.0) for at in times]) == pytest.approx(10.0, rel=1e-3)
 
 
 def test_a_steady_rate_does_not_depend_on_the_order_in_which_outputs_are_read() -> None:
-    times = [number / 100 for number in range(200)]
+    outputs = [(number / 100, 1.0) for number in range(200)]
 
-    assert steady_rate(times[::-1]) == steady_rate(times) == pytest.approx(100.0)
+    assert steady_rate(outputs[::-1]) == steady_rate(outputs) == pytest.approx(100.0)
+
+
+def test_a_steady_rate_counts_work_so_short_texts_at_the_start_do_not_lower_it() -> None:
+    # As much work every second: first in forty short texts, then in ten long ones.
+    short = [(second + part / 1_000, 0.5) for second in range(3) for part in range(40)]
+    long = [(second + part / 1_000, 2.0) for second in range(3, 40) for part in range(10)]
+
+    assert steady_rate(short + long) == pytest.approx(20.0, rel=0.01)
 
 
 def test_a_rate_of_nothing_is_refused() -> None:
     with pytest.raises(UsageError, match="too few"):
-        steady_rate([1.0, 2.0])
+        steady_rate([(1.0, 1.0), (2.0, 1.0)])
     with pytest.raises(UsageError, match="at once"):
-        steady_rate([1.0] * 100)
+        steady_rate([(1.0, 1.0)] * 100)

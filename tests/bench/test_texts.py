@@ -2,7 +2,7 @@
 
 from statistics import mean
 
-from worker.bench.events import input_event
+from worker.bench.events import input_event, number_of
 from worker.bench.texts import unique_texts
 from worker.classify.normalise import normalise
 from worker.contracts.envelope import Inbound, decode
@@ -43,3 +43,8 @@ def test_each_text_stands_in_an_event_that_the_worker_reads() -> None:
         assert isinstance(decoded, Inbound)
         assert (decoded.kind, decoded.text, decoded.subject_key) == (text.kind, text.text, event.key)
         assert decoded.event_id is not None
+
+
+def test_the_number_of_an_event_is_read_back_from_its_id() -> None:
+    event = input_event(unique_texts(1, seed=1)[0], 12_345, 0)
+    assert number_of(dict(event.headers)["ce_id"].decode()) == 12_345

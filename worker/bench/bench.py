@@ -4,7 +4,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,10 @@ class Bench:
     window_records: int
     """Records of a full micro-batch of the worker."""
     precision: str = "auto"
-    _numbers: int = field(default=0)
+    lengths: Sequence[int] = ()
+    """Tokens of each of the texts, once the model was asked."""
+    next_number: int = 0
+    """Of the next event."""
 
     @cached_property
     def texts(self) -> list[BenchText]:
@@ -63,8 +66,8 @@ class Bench:
         """`count` events with new ids whose texts come round again and again, each under the same key."""
         for number in range(count):
             at = number % len(texts)
-            yield input_event(texts[at], self._numbers, at)
-            self._numbers += 1
+            yield input_event(texts[at], self.next_number, at)
+            self.next_number += 1
 
     def repetitions(self, title: str) -> Iterator[int]:
         """Numbers of the repetitions, fewer than planned when the time is up."""

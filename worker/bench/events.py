@@ -13,6 +13,9 @@ _RATINGS = (5, 5, 4, 5, 1, 5, 4, 3, 5, 2)
 """Most buyers give five stars or one."""
 
 
+_ID = b"bench-%012d"
+
+
 class InputEvent(NamedTuple):
     """One record to send."""
 
@@ -20,6 +23,11 @@ class InputEvent(NamedTuple):
     key: bytes
     value: bytes
     headers: list[tuple[str, bytes]]
+
+
+def number_of(event_id: str) -> int:
+    """The number of the event that has this id."""
+    return int(event_id.rpartition("-")[2])
 
 
 def input_event(text: BenchText, number: int, key_number: int) -> InputEvent:
@@ -44,7 +52,7 @@ def input_event(text: BenchText, number: int, key_number: int) -> InputEvent:
         ("ce_specversion", b"1.0"),
         ("ce_type", name),
         ("ce_source", b"/tagline/bench"),
-        ("ce_id", b"bench-%012d" % number),
+        ("ce_id", _ID % number),
         ("ce_time", b"2026-05-04T03:02:01Z"),
         ("content-type", b"application/json"),
     ]

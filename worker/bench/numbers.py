@@ -35,22 +35,24 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered), max(1, rank)) - 1]
 
 
-def steady_rate(times_s: Sequence[float]) -> float:
-    """Records per second from the times at which their outputs were made, without the start.
+def steady_rate(outputs: Sequence[tuple[float, float]]) -> float:
+    """Work per second from (time in seconds, work) of each output, without the start. Where every record is as much work as
+    any other, the work is 1 and the result records per second.
 
     Outputs come in bursts, one per micro-batch, and a clock that starts inside a burst counts the rest of it as done in no
     time. So it starts at the end of a burst: before the widest gap between the 5 % and the 25 % point, and counts what
     came after. The end is the last output, which ends a burst as well. Raises UsageError when there is nothing to measure.
     """
-    ordered = sorted(times_s)
+    ordered = sorted(outputs)
+    times = [at for at, _ in ordered]
     first, last = len(ordered) // 20, len(ordered) // 4
     if last <= first:
         raise UsageError("there are too few outputs to measure a rate", hint=_REMEDY)
-    start = max(range(first, last), key=lambda at: ordered[at + 1] - ordered[at])
-    seconds = ordered[-1] - ordered[start]
+    start = max(range(first, last), key=lambda at: times[at + 1] - times[at])
+    seconds = times[-1] - times[start]
     if seconds <= 0:
         raise UsageError("all outputs were made at once, so there is no rate", hint=_REMEDY)
-    return (len(ordered) - 1 - start) / seconds
+    return sum(work for _, work in ordered[start + 1 :]) / seconds
 
 
 def ratio_detail(pairs: Sequence[Pair]) -> dict[str, object]:

@@ -52,7 +52,7 @@ def run(plan: Plan, *, seconds_cap: float | None, progress: Progress) -> Finding
             )
             progress(f"loading the model and reading {plan.texts:,} texts with its tokenizer")
             model = bench.measure([FORWARDS, "identify"], {"texts": bench.pairs()})
-            bench.precision = model["precision"]
+            bench.precision, bench.lengths = model["precision"], model["lengths"]
             results = measure_all(bench)
             facts = _facts(settings, model, machine, redis="REDIS_URL" in addresses)
     facts |= {

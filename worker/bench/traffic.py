@@ -12,7 +12,7 @@ import orjson
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import NewTopic, OffsetSpec
 
-from worker.bench.events import InputEvent
+from worker.bench.events import InputEvent, number_of
 from worker.contracts.topics import (
     DEFAULT_PARTITIONS,
     INPUT_TOPICS,
@@ -48,10 +48,11 @@ Offsets = dict[tuple[str, int], int]
 
 
 class Output(NamedTuple):
-    """When a tagged event was made, and how old its input was then."""
+    """When a tagged event was made, how old its input was then, and which of the bench's events that was."""
 
     made_s: float
     age_ms: float
+    number: int
 
 
 class Traffic:
@@ -212,8 +213,8 @@ class Traffic:
         if headers.get("ce_source") != self.source.encode():
             return None
         made_ms = message.timestamp()[1]
-        fed_ms = orjson.loads(message.value() or b"")["source"]["timestamp_ms"]
-        return Output(made_ms / 1000, made_ms - fed_ms)
+        source = orjson.loads(message.value() or b"")["source"]
+        return Output(made_ms / 1000, made_ms - source["timestamp_ms"], number_of(source["id"]))
 
     def _read(self, starts: Offsets, ends: Offsets) -> Iterator[Message]:
         waiting = {at for at, offset in starts.items() if offset < ends[at]}
