@@ -3,8 +3,10 @@
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from worker.classify.answers import CallStats, ClassifyError, Probabilities, Text
+from worker.classify.engine import Call
 
 POISON = "POISON"
 """A text that contains this cannot be classified."""
@@ -15,6 +17,13 @@ def answer(text: str) -> tuple[float, float, float]:
     first = hashlib.blake2b(text.encode(), digest_size=2).digest()
     negative, neutral = first[0] % 8, first[1] % 8
     return negative / 16, neutral / 16, (16 - negative - neutral) / 16
+
+
+@dataclass(slots=True, eq=False)
+class FakeCall(Call):
+    """What was begun; computed when it is finished."""
+
+    texts: Sequence[Text]
 
 
 class FakeEngine:
@@ -36,7 +45,12 @@ class FakeEngine:
     def prepare(self, texts: Sequence[tuple[str, str, bool]]) -> list[Text]:
         return [Text(kind, text, [len(text)], truncated) for kind, text, truncated in texts]
 
-    def classify(self, texts: Sequence[Text]) -> list[Probabilities | ClassifyError]:
+    def begin(self, texts: Sequence[Text]) -> Call:
+        return FakeCall([], [], texts)
+
+    def finish(self, call: Call) -> list[Probabilities | ClassifyError]:
+        assert isinstance(call, FakeCall)
+        texts = call.texts
         if self.in_forward is not None:
             self.in_forward(texts)
         time.sleep(self.delay_s)
@@ -47,3 +61,6 @@ class FakeEngine:
             else Probabilities(*answer(text.text), text.truncated)
             for text in texts
         ]
+
+    def close(self) -> None:
+        """Nothing is ever left over."""

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -169,6 +170,28 @@ def test_a_call_reports_what_it_did(make_engine: EngineMaker) -> None:
     stats = engine.last_call
     assert (stats.forwards, stats.tokens, stats.failed_texts) == (2, 67, 0)
     assert stats.padding == (32 - 32) + (64 - 35)
+
+
+def test_calls_begun_together_answer_as_calls_one_after_the_other(fresh_engine: Engine) -> None:
+    parts = [[text(*range(10, 10 + length)) for length in range(start, 40, 3)] for start in (1, 2, 3)]
+    expected = [fresh_engine.classify(part) for part in parts]
+    begun = [fresh_engine.begin(part) for part in parts]
+    for part, call, answers in zip(parts, begun, expected, strict=True):
+        assert fresh_engine.finish(call) == answers
+        assert fresh_engine.last_call.tokens == sum(len(one.ids) for one in part)
+
+
+def test_a_lane_that_is_free_computes_the_next_call(make_engine: EngineMaker) -> None:
+    engine = make_engine(lanes=2)
+    meeting = threading.Barrier(2, timeout=10)
+
+    def meet(_: Sequence[Sequence[int]], rows: Rows) -> Rows:
+        meeting.wait()
+        return rows
+
+    Fault(engine, meet)
+    begun = [engine.begin([text(10)]), engine.begin([text(11)])]
+    assert all(isinstance(answer, Probabilities) for call in begun for answer in engine.finish(call))
 
 
 def test_no_texts_need_no_forward(fresh_engine: Engine) -> None:

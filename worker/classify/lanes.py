@@ -6,8 +6,8 @@ with two cores and other processes on them: 292 texts/s in lanes against 56 (ADR
 out of the bits of a result.
 """
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -15,19 +15,24 @@ Result = TypeVar("Result")
 
 
 class Lanes:
-    """A fixed number of threads that work for one caller. They end when the object is forgotten."""
+    """A fixed number of threads that take work in the order in which it was begun. They end when the object is forgotten."""
 
     def __init__(self, lanes: int) -> None:
         self.lanes = lanes
-        self._pool = ThreadPoolExecutor(lanes, thread_name_prefix="tagline-lane") if lanes > 1 else None
+        self._pool = ThreadPoolExecutor(lanes, thread_name_prefix="tagline-lane")
 
-    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """`[work(item) for item in items]`, side by side. Blocks until all are done, then raises what the first raised."""
-        todo = list(items)
-        if self._pool is None or len(todo) < 2:
-            return [work(item) for item in todo]
-        futures = [self._pool.submit(work, item) for item in todo]
-        failures = [failure for failure in (future.exception() for future in futures) if failure is not None]
-        if failures:
-            raise failures[0]
-        return [future.result() for future in futures]
+    def begin(self, work: Callable[[Item], Result], items: Iterable[Item]) -> list[Future[Result]]:
+        """Have `work(item)` done for every item, behind what was begun before. Does not block. Any thread."""
+        return [self._pool.submit(work, item) for item in items]
+
+    def close(self) -> None:
+        """Drop what no lane has taken yet. Does not wait for what runs."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def gather(begun: Sequence[Future[Result]]) -> list[Result]:
+    """The results in order. Blocks until all are done, then raises what the first of the failed ones raised."""
+    failures = [failure for failure in (future.exception() for future in begun) if failure is not None]
+    if failures:
+        raise failures[0]
+    return [future.result() for future in begun]

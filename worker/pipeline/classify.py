@@ -1,10 +1,10 @@
-"""Classify: the stage that owns the device, and does nothing that another stage could do."""
+"""Classify: the stage that waits for the model's answers, and does nothing that another stage could do."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from worker.cache.tiers import Cache, Remembered
-from worker.classify.answers import CallStats, ClassifyError, Probabilities, Text
+from worker.classify.answers import CallStats, ClassifyError, Probabilities
+from worker.classify.engine import Call
 from worker.pipeline.flight import Flight
 from worker.pipeline.prepare import Work
 from worker.stream.microbatch import MicroBatch
@@ -16,13 +16,17 @@ class Classifier(Protocol):
 
     last_call: CallStats
 
-    def classify(self, texts: Sequence[Text]) -> list[Probabilities | ClassifyError]:
+    def finish(self, call: Call) -> list[Probabilities | ClassifyError]:
         """One result per text; never raises for one bad text."""
         ...
 
 
 class Classify:
-    """Lets the model read what nobody knew, and remembers the answers. Belongs to the classify thread."""
+    """Takes the model's answers to what nobody knew, and remembers them. Belongs to the classify thread.
+
+    The forwards were queued by ``Prepare``: while this stage waits for those of one micro-batch, a lane that has no more
+    of them already computes the next one's.
+    """
 
     def __init__(self, classifier: Classifier, cache: Cache, flight: Flight) -> None:
         self._classifier = classifier
@@ -32,10 +36,10 @@ class Classify:
     def __call__(self, batch: MicroBatch) -> None:
         """Fill the slots of ``batch.work``. Blocks for the forward; raises only what ends the worker."""
         work: Work = batch.work
-        if not work.unknown:
+        if work.call is None:
             return
         answers: list[tuple[bytes, Remembered]] = []
-        for slot, answer in zip(work.unknown, self._classifier.classify(work.texts), strict=True):
+        for slot, answer in zip(work.unknown, self._classifier.finish(work.call), strict=True):
             if isinstance(answer, ClassifyError):
                 slot.error = answer.code
             else:

@@ -1,4 +1,4 @@
-"""Prepare: from bytes to texts that are either known already or ready for the model."""
+"""Prepare: from bytes to texts that are either known already or on their way through the model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from typing import Protocol
 
 from worker.cache.tiers import Cache
 from worker.classify.answers import Text
+from worker.classify.engine import Call
 from worker.classify.normalise import normalise
 from worker.contracts.envelope import Inbound, Rejection, Skip, decode
 from worker.contracts.reasons import Reason
@@ -15,11 +16,15 @@ from worker.stream.record import Record
 from worker.telemetry import metrics
 
 
-class Tokeniser(Protocol):
+class Model(Protocol):
     """The part of the engine that this stage uses, with a tokenizer of its own."""
 
     def prepare(self, texts: Sequence[tuple[str, str, bool]]) -> list[Text]:
         """Tokenise (kind, normalised text, cut short) triples."""
+        ...
+
+    def begin(self, texts: Sequence[Text]) -> Call:
+        """Queue the model's forwards; does not block."""
         ...
 
 
@@ -38,23 +43,23 @@ class Item:
 
 @dataclass(slots=True)
 class Work:
-    """What this stage knows of a micro-batch: one item per record, and the texts that the model must still read."""
+    """What this stage knows of a micro-batch: one item per record, and what was asked of the model."""
 
     items: list[Item] = field(default_factory=list)
     unknown: list[Slot] = field(default_factory=list)
-    texts: list[Text] = field(default_factory=list)
-    """Tokenised, in the order of `unknown`."""
+    call: Call | None = None
+    """The model's answers to come, in the order of `unknown`; None when there is nothing to ask."""
 
 
 class Prepare:
-    """Decodes and normalises records, looks their texts up, and tokenises those that nobody knows yet.
+    """Decodes and normalises records, looks their texts up, and hands those that nobody knows yet to the model.
 
     Belongs to the prepare thread. Blocks for at most the cache's time budget. Raises nothing on bad input: a record that
     cannot be used leaves as a rejection.
     """
 
-    def __init__(self, tokeniser: Tokeniser, cache: Cache, flight: Flight, *, record_bytes: int) -> None:
-        self._tokeniser = tokeniser
+    def __init__(self, model: Model, cache: Cache, flight: Flight, *, record_bytes: int) -> None:
+        self._model = model
         self._cache = cache
         self._flight = flight
         self._record_bytes = record_bytes
@@ -100,4 +105,5 @@ class Prepare:
                 work.unknown.append(slot)
                 texts.append(text)
                 self._flight.board(slot)
-        work.texts = self._tokeniser.prepare(texts)
+        if texts:
+            work.call = self._model.begin(self._model.prepare(texts))

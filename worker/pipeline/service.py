@@ -73,6 +73,7 @@ def serve(settings: Settings, stop: Callable[[], bool]) -> None:
         try:
             _run(settings, stop, engine, cache, health)
         finally:
+            engine.close()
             cache.close(CLOSE_TIMEOUT_S)
 
 
