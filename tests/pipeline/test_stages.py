@@ -10,13 +10,14 @@ from pydantic import SecretStr
 from tests.contracts.test_fuzz import a_value, some_headers
 from tests.fake_engine import POISON, FakeEngine, answer
 from worker.cache.tiers import Cache
+from worker.classify.normalise import Normalised, normalise
 from worker.contracts.deadletter import read_dead_letter
 from worker.contracts.tagged import ModelRef
 from worker.contracts.topics import INPUT_TOPICS, LISTINGS_CREATED, REVIEWS_POSTED
 from worker.pipeline.classify import Classify
 from worker.pipeline.conclude import Conclude
 from worker.pipeline.flight import Flight
-from worker.pipeline.prepare import Prepare
+from worker.pipeline.prepare import RECURRING_CHARACTERS, Prepare
 from worker.settings import CacheSettings, RedisSettings
 from worker.signals.outputs import OutputWriter
 from worker.stream.microbatch import MicroBatch, Outcome
@@ -99,6 +100,21 @@ def test_a_text_is_classified_once_per_micro_batch() -> None:
     outcomes = bench.through(*[review("the same", offset) for offset in range(5)], review("another", 9))
     assert sorted(bench.engine.classified) == ["another", "the same"]
     assert {probabilities(outcome) for outcome in outcomes[:5]} == {answer("the same")}
+
+
+def test_a_short_text_that_recurs_is_spelled_and_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    spelled: list[str] = []
+
+    def counted(text: str) -> Normalised:
+        spelled.append(text)
+        return normalise(text)
+
+    monkeypatch.setattr("worker.pipeline.prepare.normalise", counted)
+    bench, long = Bench(), "long " * (RECURRING_CHARACTERS // 5 + 1)
+    first = bench.through(review("short\u200b", 1), review(long, 2))
+    again = bench.through(review("short\u200b", 3), review(long, 4))
+    assert spelled == ["short\u200b", long, long], "long texts are not kept in memory"
+    assert [probabilities(outcome) for outcome in again] == [probabilities(outcome) for outcome in first]
 
 
 def test_the_same_words_as_title_and_as_review_are_two_texts() -> None:
