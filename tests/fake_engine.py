@@ -3,10 +3,10 @@
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from worker.classify.answers import CallStats, ClassifyError, Probabilities, Text
 from worker.classify.engine import Call
+from worker.classify.lanes import Lanes, gather
 
 POISON = "POISON"
 """A text that contains this cannot be classified."""
@@ -17,13 +17,6 @@ def answer(text: str) -> tuple[float, float, float]:
     first = hashlib.blake2b(text.encode(), digest_size=2).digest()
     negative, neutral = first[0] % 8, first[1] % 8
     return negative / 16, neutral / 16, (16 - negative - neutral) / 16
-
-
-@dataclass(slots=True, eq=False)
-class FakeCall(Call):
-    """What was begun; computed when it is finished."""
-
-    texts: Sequence[Text]
 
 
 class FakeEngine:
@@ -41,26 +34,33 @@ class FakeEngine:
         self.in_forward = in_forward
         self.classified: list[str] = []
         self.last_call = CallStats()
+        self._lanes = Lanes(1)
 
     def prepare(self, texts: Sequence[tuple[str, str, bool]]) -> list[Text]:
         return [Text(kind, text, [len(text)], truncated) for kind, text, truncated in texts]
 
     def begin(self, texts: Sequence[Text]) -> Call:
-        return FakeCall([], [], texts)
+        call = Call([], [], 0)
+        call.forwards += self._lanes.begin(lambda some: self.compute(some, call), [texts])
+        return call
 
     def finish(self, call: Call) -> list[Probabilities | ClassifyError]:
-        assert isinstance(call, FakeCall)
-        texts = call.texts
+        gather(call.forwards)
+        return call.answers
+
+    def compute(self, texts: Sequence[Text], call: Call) -> CallStats:
+        """The forward, on the lane's thread."""
         if self.in_forward is not None:
             self.in_forward(texts)
         time.sleep(self.delay_s)
         self.classified += [text.text for text in texts]
-        return [
+        call.answers += [
             ClassifyError("poison", "told to")
             if POISON in text.text
             else Probabilities(*answer(text.text), text.truncated)
             for text in texts
         ]
+        return CallStats()
 
     def close(self) -> None:
-        """Nothing is ever left over."""
+        self._lanes.close()

@@ -33,7 +33,7 @@ def identity(
     return {
         "options": json.dumps(plain(options), sort_keys=True, ensure_ascii=False),
         "data": data_digest(examples),
-        "base": _weights_digest(model),
+        "base": weights_digest(model),
         "processes": str(processes),
     }
 
@@ -84,7 +84,8 @@ def data_digest(examples: Sequence[Example]) -> str:
     return digest.hexdigest()
 
 
-def _weights_digest(model: torch.nn.Module) -> str:
+def weights_digest(model: torch.nn.Module) -> str:
+    """SHA-256 over the names, shapes and bytes of all weights."""
     digest = hashlib.sha256()
     for name, value in model.named_parameters():
         digest.update(f"{name} {tuple(value.shape)};".encode())

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from training import model as models
 from training.batches import Batch
+from training.checkpoint import weights_digest
 from training.data import Row
 from training.finetune import FinetuneConfig, finetune_model
 from training.model import Columns
@@ -69,12 +70,16 @@ class TeacherAnswers:
         return self._logits[batch.index]
 
     def with_hidden(self, batch: Batch) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-        """The same, and the first teacher's embeddings and the output of its every layer, each [texts, tokens, width]."""
+        """The same, and the first teacher's embeddings and the output of its every layer, each [texts, tokens, width].
+
+        Hidden states are not kept: the first teacher reads the texts each time, the others once.
+        """
         with torch.no_grad():
             said = self._first(
                 input_ids=batch.input_ids, attention_mask=batch.attention_mask, output_hidden_states=True
             )
-            self._keep(batch, said.logits.float())
+            if not bool(self._known[batch.index].all()):
+                self._keep(batch, said.logits.float())
         return self._logits[batch.index], said.hidden_states
 
     def state_dict(self) -> dict[str, Any]:
@@ -140,8 +145,10 @@ def distil(
     Several teachers answer by the mean of their logits, as an ensemble does. All of them and the student share one
     tokenizer, so one encoding serves all. Rows without label take part.
 
-    :raises UsageError: no layers are named, or the teachers differ in vocabulary or columns.
+    :raises UsageError: no layers or teachers are named, or the teachers differ in vocabulary or columns.
     """
+    if not teacher_folders:
+        raise UsageError("there is nobody to learn from", hint="name a teacher's folder")
     if config.finetune.layers is None:
         raise UsageError("say which of the teacher's layers the student keeps")
     student, tokenizer, columns = models.load(teacher_folders[0])
@@ -158,7 +165,7 @@ def distil(
         out,
         config.finetune,
         objective=objective,
-        options={"teachers": list(teacher_folders), "config": config},
+        options={"teachers": [weights_digest(teacher) for teacher in teachers], "config": config},
         stage="distil",
         inputs=inputs,
         remembered=[answers],

@@ -48,3 +48,5 @@ def test_each_text_stands_in_an_event_that_the_worker_reads() -> None:
 def test_the_number_of_an_event_is_read_back_from_its_id() -> None:
     event = input_event(unique_texts(1, seed=1)[0], 12_345, 0)
     assert number_of(dict(event.headers)["ce_id"].decode()) == 12_345
+    assert number_of("reviews.posted.v1:0:12") is None
+    assert number_of("3f2b-000000000012") is None

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.classify.conftest import EngineMaker
-from worker.classify.engine import ClassifyError, Engine, Probabilities, Text
+from worker.classify.engine import Call, ClassifyError, Engine, Probabilities, Text
 from worker.classify.rescue import Budget, is_device_lost, is_out_of_memory
 from worker.errors import ModelError
 from worker.telemetry import metrics
@@ -135,17 +135,48 @@ def test_a_lost_device_is_an_error_for_all(fresh_engine: Engine) -> None:
 
 def test_a_halved_budget_comes_back() -> None:
     budget = Budget(1_000)
-    budget.halve()
-    budget.halve()
+    budget.halve(1_000)
+    budget.halve(500)
     assert budget.tokens() == 250
     assert {budget.tokens() for _ in range(64)} == {250, 500}
     assert [budget.tokens() for _ in range(200)][-1] == 1_000
 
 
+def test_calls_begun_with_one_budget_halve_it_once() -> None:
+    budget = Budget(1_000)
+    budget.halve(1_000)
+    budget.halve(1_000)
+    assert budget.tokens() == 500
+
+
+def test_an_interrupted_call_leaves_no_forwards_behind(
+    make_engine: EngineMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, gate = make_engine(tokens=64, lanes=1), threading.Event()
+    computed: list[int] = []
+
+    def strike(some: Sequence[Sequence[int]], rows: Rows) -> Rows:
+        assert gate.wait(10)
+        computed.append(len(some))
+        return rows
+
+    def interrupt(_: Call) -> None:
+        raise KeyboardInterrupt
+
+    Fault(engine, strike)
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "finish", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            engine.classify([text(*range(10, 70)) for _ in range(20)])
+    gate.set()
+    engine.classify([text(10)])
+    assert len(computed) <= 2, "one that had begun, and the call afterwards"
+
+
 def test_the_budget_never_falls_below_what_makes_sense() -> None:
     budget = Budget(1_000)
     for _ in range(20):
-        budget.halve()
+        budget.halve(budget.tokens())
     assert budget.tokens() == 64
 
 

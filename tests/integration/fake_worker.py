@@ -32,7 +32,7 @@ POINTS: dict[str, list[tuple[Any, str]]] = {
     "after poll": [(Intake, "_close_windows")],
     "after parse": [(prepare, "normalise")],
     "after cache read": [(Cache, "get_many")],
-    "during forward": [(FakeEngine, "finish")],
+    "during forward": [(FakeEngine, "compute")],
     "after cache write": [(Cache, "put_many")],
     "between produce and acknowledgement": [
         (AtLeastOncePublisher, "publish"),

@@ -91,6 +91,30 @@ def test_several_teachers_answer_by_their_mean_and_the_first_shows_its_layers(
     torch.testing.assert_close(hidden, TeacherAnswers([first], 7, COLUMNS.width).with_hidden(batch)[1])
 
 
+def test_every_teacher_but_the_first_is_asked_once_a_text(base: Path, train_rows: list[Row]) -> None:
+    teachers = [build(str(base), COLUMNS, seed=seed).train(False) for seed in (3, 4)]
+    asked: list[int] = []
+    teachers[1].register_forward_hook(lambda *_: asked.append(1))
+    answers, batch = TeacherAnswers(teachers, 7, COLUMNS.width), _batch(base, train_rows[:7])
+    for _ in range(3):
+        answers.with_hidden(batch)
+        answers.of(batch)
+    assert len(asked) == 1
+
+
+def test_a_run_is_not_resumed_with_another_teacher(
+    base: Path, teacher: Path, train_rows: list[Row], tmp_path: Path
+) -> None:
+    others = []
+    for seed in (5, 6):
+        others.append(tmp_path / f"run-{seed}" / "model")
+        models.save(build(str(base), COLUMNS, seed=seed), load_tokenizer(base), COLUMNS, others[-1])
+    config = DistilConfig(finetune=FinetuneConfig(train=QUICK, max_tokens=32, layers=(1, 3)))
+    distil([teacher, others[0]], train_rows, {}, tmp_path / "run", config)
+    with pytest.raises(UsageError, match="another configuration"):
+        distil([teacher, others[1]], train_rows, {}, tmp_path / "run", config)
+
+
 def test_teachers_that_answer_other_questions_are_refused(
     base: Path, teacher: Path, train_rows: list[Row], tmp_path: Path
 ) -> None:

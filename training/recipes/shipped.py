@@ -208,11 +208,13 @@ def reproduce(data: Path, base: str, out: Path, bundle: Path, config: ShippedCon
     """Rebuild the shipped bundle from the data folder and the base checkpoint. Hours on a CPU; resumes after a kill."""
     splits = stage_data(data, out)
     pruned = stage_vocabulary(base, splits, out, config.pieces)
-    teachers = [
-        stage_teacher(pruned, splits, out / f"teacher-{number}", teacher)
-        for number, teacher in enumerate(config.teachers, start=1)
-    ]
-    student = stage_student(teachers, splits, out, config.student)
+    student = out / "student" / "model"
+    if not (student / "columns.json").is_file():  # who has a student needs no teachers
+        teachers = [
+            stage_teacher(pruned, splits, out / f"teacher-{number}", teacher)
+            for number, teacher in enumerate(config.teachers, start=1)
+        ]
+        student = stage_student(teachers, splits, out, config.student)
     max_tokens = config.student.finetune.max_tokens
     fitted = stage_titles(student, splits, out, max_tokens)
     return stage_bundle(fitted, data, splits, bundle, config.bundle, max_tokens=max_tokens)

@@ -1,5 +1,6 @@
 """The bench's texts as input events, in the recommended form (binary CloudEvents). Pure."""
 
+import re
 from typing import NamedTuple
 
 import orjson
@@ -14,6 +15,7 @@ _RATINGS = (5, 5, 4, 5, 1, 5, 4, 3, 5, 2)
 
 
 _ID = b"bench-%012d"
+_ID_PATTERN = re.compile(r"bench-(\d{12,})")
 
 
 class InputEvent(NamedTuple):
@@ -25,9 +27,10 @@ class InputEvent(NamedTuple):
     headers: list[tuple[str, bytes]]
 
 
-def number_of(event_id: str) -> int:
-    """The number of the event that has this id."""
-    return int(event_id.rpartition("-")[2])
+def number_of(event_id: str) -> int | None:
+    """The number of the event that has this id; None for an id that is none of the bench's."""
+    found = _ID_PATTERN.fullmatch(event_id)
+    return int(found[1]) if found else None
 
 
 def input_event(text: BenchText, number: int, key_number: int) -> InputEvent:

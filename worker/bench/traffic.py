@@ -214,7 +214,13 @@ class Traffic:
             return None
         made_ms = message.timestamp()[1]
         source = orjson.loads(message.value() or b"")["source"]
-        return Output(made_ms / 1000, made_ms - source["timestamp_ms"], number_of(source["id"]))
+        number = number_of(source["id"])
+        if number is None:
+            raise DataError(
+                "somebody else's event stood among the bench's",
+                hint="Use a broker on which nobody else writes to the input topics meanwhile.",
+            )
+        return Output(made_ms / 1000, made_ms - source["timestamp_ms"], number)
 
     def _read(self, starts: Offsets, ends: Offsets) -> Iterator[Message]:
         waiting = {at for at, offset in starts.items() if offset < ends[at]}

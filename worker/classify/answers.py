@@ -60,7 +60,7 @@ class ClassifyError:
 
 @dataclass(slots=True)
 class CallStats:
-    """What one call of `Engine.classify` did."""
+    """What one call of the engine did."""
 
     forwards: int = 0
     tokens: int = 0

@@ -14,7 +14,7 @@ TOLERANCE = {"float32": 2e-3, "bfloat16": 5e-2}
 
 
 def check_canaries(engine: "Engine") -> float:
-    """Classify the bundle's canaries; return the largest difference found. The device's thread only.
+    """Classify the bundle's canaries; return the largest difference found.
 
     Raises:
         ModelError: an answer differs by more than its precision explains.

@@ -37,6 +37,8 @@ class Call:
     answers: list[Probabilities | ClassifyError]
     """One per text, in order; final when all forwards are done."""
     forwards: list[Future[CallStats]]
+    budget: int
+    """Tokens of one forward when it was begun."""
 
 
 class Engine:
@@ -105,11 +107,12 @@ class Engine:
         ]
         todo = [index for index, text in enumerate(texts) if text.kind in self._heads]
         lengths = [len(texts[index].ids) for index in todo]
-        forwards = plan_forwards(lengths, self._budget.tokens(), self._lanes.lanes)
+        budget = self._budget.tokens()
+        forwards = plan_forwards(lengths, budget, self._lanes.lanes)
         begun = self._lanes.begin(
             lambda forward: self._compute(texts, [todo[position] for position in forward], answers), forwards
         )
-        return Call(answers, begun)
+        return Call(answers, begun, budget)
 
     def finish(self, call: Call) -> list[Probabilities | ClassifyError]:
         """One answer per text, in order. Blocks until the call's forwards are done.
@@ -122,13 +125,19 @@ class Engine:
         self.last_call = sum(gather(call.forwards), CallStats())
         self.last_call.failed_texts = sum(isinstance(answer, ClassifyError) for answer in call.answers)
         if self.last_call.out_of_memory:
-            self._budget.halve()
+            self._budget.halve(call.budget)
             metrics.DEVICE_OUT_OF_MEMORY.inc(self.last_call.out_of_memory)
         return call.answers
 
     def classify(self, texts: Sequence[Text]) -> list[Probabilities | ClassifyError]:
-        """Begin and finish in one."""
-        return self.finish(self.begin(texts))
+        """Begin and finish in one. An interrupt drops the forwards that no lane has taken yet."""
+        call = self.begin(texts)
+        try:
+            return self.finish(call)
+        except BaseException:
+            for forward in call.forwards:
+                forward.cancel()
+            raise
 
     def close(self) -> None:
         """Drop the forwards that were begun and not computed yet; their calls can no longer be finished."""

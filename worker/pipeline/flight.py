@@ -1,7 +1,7 @@
 """Texts on their way: one slot per distinct text, shared by every record that carries it.
 
 A text that is already in flight is awaited, not classified again. Nobody has to wait for it in code: micro-batches pass
-the device in order, so by the time a later one leaves the classify stage, the slot of the earlier one is filled.
+the classify stage in order, so by the time a later one leaves the classify stage, the slot of the earlier one is filled.
 """
 
 from dataclasses import dataclass

@@ -49,7 +49,7 @@ class Line:
 
         Args:
             prepare: decodes, normalises, looks texts up; one thread.
-            classify: fills in what was not known; one thread, which owns the device.
+            classify: fills in what was not known, when the model has answered; one thread.
             conclude: gives every record its outcome; runs on the publish thread.
             publisher: used by the publish thread only.
             assignment: read by the publish thread to leave stale records out.
@@ -133,9 +133,10 @@ class Line:
         try:
             work()
         except BaseException as error:  # noqa: BLE001 # latched, and raised again by the owner
+            if self._stopping.is_set():
+                return  # what it waited for was taken away; the reason is known already
             log.error("stage failed", stage=name, error=type(error).__name__)  # noqa: TRY400 # raised again, with its trace
-            if self._failure is None:
-                self._failure = error
+            self._failure = error
             self._stopping.set()
 
     def _forward(

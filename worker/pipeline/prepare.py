@@ -18,7 +18,8 @@ from worker.telemetry import metrics
 
 RECURRING_TEXTS = 8_192
 RECURRING_CHARACTERS = 256
-"""Texts that come again and again are short ("Good!"), and what is remembered of them must stay small: 8 MB at most."""
+"""Texts that come again and again are short ("Good!"), and what is remembered of them must stay small. Measured, all of the
+longest kind: 5 MB of ASCII, 7 MB of Chinese, 77 MB of one ligature that normalisation writes out as eighteen letters."""
 
 
 class Model(Protocol):

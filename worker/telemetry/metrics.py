@@ -69,7 +69,10 @@ RECORDS_SKIPPED = _counter(
 # -- time ---------------------------------------------------------------------------------------------------------------
 
 STAGE_SECONDS = _histogram(
-    "tagline_stage_seconds", "Seconds that a stage works on one micro-batch.", "stage", buckets=_STAGE_S
+    "tagline_stage_seconds",
+    "Seconds that a stage works on one micro-batch; classify: waits for its forwards, which were begun before.",
+    "stage",
+    buckets=_STAGE_S,
 )
 END_TO_END_SECONDS = _histogram(
     "tagline_end_to_end_seconds",
