@@ -159,6 +159,7 @@ def test_the_whole_recipe_gives_a_bundle_and_skips_what_is_done(
         pieces=70,
         teachers=(finetune, replace(finetune, train=replace(finetune.train, seed=9))),
         student=DistilConfig(finetune=replace(finetune, layers=(1, 3))),
+        further=DistilConfig(finetune=replace(finetune, layers=(0, 1)), hidden_weight=0.0),
         bundle=BundleConfig(canaries=()),
     )
     first = reproduce(data, str(base), tmp_path / "run", tmp_path / "bundle", config)

@@ -1,4 +1,7 @@
-"""The shipped bundle, stage by stage: data, vocabulary, teacher, student. Every stage is skipped when its result stands."""
+"""The shipped bundle, stage by stage: data, vocabulary, two teachers, a student of the first, the same taught further by all.
+
+Every stage is skipped when its result stands.
+"""
 
 import random
 from collections.abc import Sequence
@@ -35,7 +38,8 @@ ORIGIN = (
 )
 
 TEACHER = TrainConfig(epochs=2.0, lr=1e-4, seed=1, average_decay=0.998, evaluate_every_steps=500)
-STUDENT = TrainConfig(epochs=2.0, lr=2e-4, seed=2, average_decay=0.998, evaluate_every_steps=600)
+STUDENT = TrainConfig(epochs=3.0, lr=2e-4, seed=2, average_decay=0.998, evaluate_every_steps=600)
+FURTHER = TrainConfig(epochs=1.0, lr=5e-5, seed=3, average_decay=0.998, evaluate_every_steps=600)
 
 VALIDATION_LIMIT = 300
 """Rows of each validation set, drawn at random, that are scored during training; the whole sets are for calibration."""
@@ -59,13 +63,21 @@ class ShippedConfig:
         FinetuneConfig(train=TEACHER, max_tokens=192),
         FinetuneConfig(train=replace(TEACHER, seed=11), max_tokens=192, dropout=0.1),
     )
-    """They answer the student together; the first one's layers are the student's start."""
+    """The first one's layers are the student's start."""
     student: DistilConfig = field(
         default_factory=lambda: DistilConfig(
             finetune=FinetuneConfig(train=STUDENT, max_tokens=192, layers=(1, 3, 5, 7, 9, 11)),
             hidden_epochs=1,
         )
     )
+    further: DistilConfig = field(
+        default_factory=lambda: DistilConfig(
+            finetune=FinetuneConfig(train=FURTHER, max_tokens=192, layers=(0, 1, 2, 3, 4, 5)),
+            teacher_share=0.7,
+            hidden_weight=0.0,
+        )
+    )
+    """The student goes on, taught by the mean of itself and all teachers."""
     bundle: BundleConfig = field(default_factory=BundleConfig)
 
 
@@ -131,9 +143,8 @@ def stage_teacher(base: Path, splits: Path, folder: Path, config: FinetuneConfig
     return folder / "model"
 
 
-def stage_student(teachers: Sequence[Path], splits: Path, out: Path, config: DistilConfig) -> Path:
+def stage_student(teachers: Sequence[Path], splits: Path, folder: Path, config: DistilConfig) -> Path:
     """Some of the first teacher's layers, taught by all teachers on labelled and unlabelled text."""
-    folder = out / "student"
     if not (folder / "model" / "columns.json").is_file():
         distil(
             teachers,
@@ -208,13 +219,14 @@ def reproduce(data: Path, base: str, out: Path, bundle: Path, config: ShippedCon
     """Rebuild the shipped bundle from the data folder and the base checkpoint. Hours on a CPU; resumes after a kill."""
     splits = stage_data(data, out)
     pruned = stage_vocabulary(base, splits, out, config.pieces)
-    student = out / "student" / "model"
-    if not (student / "columns.json").is_file():  # who has a student needs no teachers
+    student = out / "further" / "model"
+    if not (student / "columns.json").is_file():  # who stands at the end needs no teachers
         teachers = [
             stage_teacher(pruned, splits, out / f"teacher-{number}", teacher)
             for number, teacher in enumerate(config.teachers, start=1)
         ]
-        student = stage_student(teachers, splits, out, config.student)
+        first = stage_student(teachers[:1], splits, out / "student", config.student)
+        student = stage_student([first, *teachers], splits, out / "further", config.further)
     max_tokens = config.student.finetune.max_tokens
     fitted = stage_titles(student, splits, out, max_tokens)
     return stage_bundle(fitted, data, splits, bundle, config.bundle, max_tokens=max_tokens)
