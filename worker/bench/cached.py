@@ -57,7 +57,10 @@ def cached_throughput(bench: Bench) -> Result:
             with worker.paused():
                 traffic.feed(bench.events(bench.texts, count))
             traffic.await_lag(group, 0, worker.check)
-            rate = steady_rate([(output.made_s, 1.0) for output in traffic.outputs(since, count)])
+            rate = steady_rate(
+                [(output.made_s, 1.0) for output in traffic.outputs(since, count)],
+                burst=bench.window_records,
+            )
             for loop, ratios in pairs.items():
                 copied = bench.measure(
                     [COPYING],

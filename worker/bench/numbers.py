@@ -35,17 +35,18 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered), max(1, rank)) - 1]
 
 
-def steady_rate(outputs: Sequence[tuple[float, float]]) -> float:
+def steady_rate(outputs: Sequence[tuple[float, float]], *, burst: int) -> float:
     """Work per second from (time in seconds, work) of each output, without the start. Where every record is as much work as
     any other, the work is 1 and the result records per second.
 
     Outputs come in bursts, one per micro-batch, and a clock that starts inside a burst counts the rest of it as done in no
-    time. So it starts at the end of a burst: before the widest gap between the 5 % and the 25 % point, and counts what
-    came after. The end is the last output, which ends a burst as well. Raises UsageError when there is nothing to measure.
+    time. So it starts at the end of a burst: before the widest gap between the 5 % point and the 25 % point, or the second
+    full burst (of ``burst`` outputs) where that is later, and counts what came after. The end is the last output, which ends a
+    burst as well. Raises UsageError when there is nothing to measure.
     """
     ordered = sorted(outputs)
     times = [at for at, _ in ordered]
-    first, last = len(ordered) // 20, len(ordered) // 4
+    first, last = len(ordered) // 20, max(len(ordered) // 4, min(2 * burst, len(ordered) // 2))
     if last <= first:
         raise UsageError("there are too few outputs to measure a rate", hint=_REMEDY)
     start = max(range(first, last), key=lambda at: times[at + 1] - times[at])

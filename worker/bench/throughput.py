@@ -25,7 +25,8 @@ def worker_rate(bench: Bench) -> float:
         [
             (output.made_s, bench.lengths[output.number - first] / average)
             for output in bench.traffic.outputs(since, len(bench.texts))
-        ]
+        ],
+        burst=bench.window_records,
     )
 
 
