@@ -1,8 +1,12 @@
 """Groups in motion: members come and go under load, partitions are revoked in mid-batch, and a zombie comes back."""
 
+import json
+import re
 import signal
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -135,6 +139,38 @@ def test_a_zombie_that_wakes_up_commits_nothing(arena: Arena, mode: str, tmp_pat
     arena.wait_for_no_lag()
     assert zombie.stop() == successor.stop() == ExitCode.OK
     judge(arena, allow_duplicates=mode == "at_least_once")
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_it_is_ready_when_the_group_has_said_what_it_reads(arena: Arena, protocol: str) -> None:
+    settings = {"KAFKA_GROUP_PROTOCOL": protocol, "KAFKA_SESSION_TIMEOUT_S": "6", "TELEMETRY_PORT": "0"}
+    first = owning(arena.worker(**settings))
+    assert readiness(first) == {"ready": True, "model": True, "kafka": True, "group": True}
+    second = arena.worker(**settings)
+    second.wait_for_log("health and metrics served")
+    first.send(signal.SIGSTOP)  # until its session ends, the others of a classic group wait for it
+    second.wait_for_log("worker started")
+    # A member without partitions is told nothing under the other protocol, so it does not wait to be told.
+    assert readiness(second)["ready"] is (protocol == "consumer")
+    owning(second)
+    assert readiness(second)["group"]
+    first.send(signal.SIGCONT)
+    assert first.stop() == second.stop() == ExitCode.OK
+
+
+def readiness(worker: WorkerProcess) -> dict[str, bool]:
+    """What /readyz of a worker says."""
+    served = re.search(r'"address":"([^"]+)"', worker.log())
+    assert served is not None, worker.log()
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(f"http://{served[1]}/readyz", timeout=5) as answer:
+            found = json.load(answer)
+    except urllib.error.HTTPError as refused:
+        with refused:
+            found = json.load(refused)
+    assert isinstance(found, dict)
+    return found
 
 
 def test_thirty_rebalances_leave_threads_descriptors_and_memory_as_they_were(arena: Arena) -> None:

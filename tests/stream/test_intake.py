@@ -28,6 +28,7 @@ class Bench:
 
     def __init__(self, *, drain_timeout_s: float = 0.2, stuck_after_s: float = 30.0) -> None:
         self.consumer, self.stages, self.assignment = FakeConsumer(), FakeStages(), Assignment()
+        self.memberships: list[bool] = []
         self.offsets = Offsets(cast("Consumer", self.consumer), self.assignment, start_from="earliest")
         self.intake = Intake(
             cast("Consumer", self.consumer),
@@ -39,6 +40,7 @@ class Bench:
                 WindowLimits(10, 1_000_000, 0.01), 20, 1_000_000, drain_timeout_s, stuck_after_s
             ),
             transactional=False,
+            on_membership=self.memberships.append,
         )
         self.consumer.to_read.append(self.assign)
 
@@ -75,6 +77,21 @@ def test_what_was_read_is_submitted_committed_and_left() -> None:
     assert bench.submitted() == list(range(15))
     assert bench.consumer.committed_offsets == {(TOPIC, 0): 15}
     assert bench.consumer.closed
+
+
+def test_it_says_when_the_group_has_answered_and_when_it_has_thrown_us_out() -> None:
+    bench = Bench()
+    bench.consumer.to_read[0] = lambda: bench.callback(
+        "on_assign", []
+    )  # a spare member: the answer is "nothing"
+    bench.consumer.to_read += [
+        nothing_more,
+        lambda: bench.callback("on_lost", []),
+        nothing_more,
+        bench.assign,
+    ]
+    bench.run(turns=6)
+    assert bench.memberships == [True, False, True]
 
 
 def test_above_the_high_watermark_it_pauses_and_goes_on_polling_and_resumes_at_half(

@@ -74,10 +74,13 @@ def test_it_is_ready_when_every_part_is() -> None:
     with serve_health(state, ANY_PORT) as address:
         assert address is not None
         status, body = get(address, "/readyz")
-        assert (status, json.loads(body)) == (503, {"ready": False, "model": False, "kafka": False})
-        state.ready["model"] = True
+        assert (status, json.loads(body)) == (
+            503,
+            {"ready": False, "model": False, "kafka": False, "group": False},
+        )
+        state.ready |= {"model": True, "kafka": True}
         assert get(address, "/readyz")[0] == 503
-        state.ready["kafka"] = True
+        state.ready["group"] = True
         assert get(address, "/readyz")[0] == 200
 
 

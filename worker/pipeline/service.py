@@ -115,6 +115,7 @@ def _run(
         limits=_limits(settings),
         transactional=publisher.commits_offsets,
         on_progress=health.progress,
+        on_membership=_membership(settings, health),
     )
     _guard_owner(health, settings.limits.stuck_after_s)
     line.start()
@@ -122,9 +123,24 @@ def _run(
     try:
         intake.run(stop)
     finally:
-        health.ready["kafka"] = False
+        health.ready |= {"kafka": False, "group": False}
         line.stop(CLOSE_TIMEOUT_S)
     log.info("worker stopped")
+
+
+def _membership(settings: Settings, health: HealthState) -> Callable[[bool], None]:
+    """What the intake tells of its place in the group, as readiness.
+
+    Under the `consumer` protocol the client says nothing to a member without partitions (measured with librdkafka 2.16; under
+    `classic` it calls back with an empty list). A spare replica would never be ready, so membership is taken for granted there.
+    """
+    granted = settings.kafka.group_protocol == "consumer"
+    health.ready["group"] = granted
+
+    def tell(member: bool) -> None:
+        health.ready["group"] = member or granted
+
+    return tell
 
 
 def _calm_collector() -> None:

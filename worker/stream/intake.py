@@ -64,7 +64,11 @@ class Intake:
         limits: IntakeLimits,
         transactional: bool,
         on_progress: Callable[[int], None] = lambda _in_flight: None,
+        on_membership: Callable[[bool], None] = lambda _member: None,
     ) -> None:
+        """``on_progress`` hears the records in flight at every turn of the loop; ``on_membership`` hears True when the group
+        has said what this member shall read (perhaps nothing), and False when the group has thrown it out.
+        """
         self._consumer = consumer
         self._topics = list(topics)
         self._assignment = assignment
@@ -73,6 +77,7 @@ class Intake:
         self._limits = limits
         self._transactional = transactional
         self._on_progress = on_progress
+        self._on_membership = on_membership
         self._buffer = ReadBuffer(limits.window)
         self._unreadable = UnreadableRecords()
         self._in_flight: deque[MicroBatch] = deque()
@@ -303,6 +308,7 @@ class Intake:
             # A pause outlives the assignment in the client: a partition lost while paused would come back paused.
             (consumer.pause if self._paused else consumer.resume)(partitions)
         self._assignment_changed("partitions assigned", partitions)
+        self._on_membership(True)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Finish what is in flight for these partitions within the budget, commit it, and only then let go."""
@@ -324,6 +330,7 @@ class Intake:
         self._assignment.remove(going)
         consumer.incremental_unassign(partitions)
         self._assignment_changed("partitions lost", partitions)
+        self._on_membership(False)
 
     def _assignment_changed(self, event: str, partitions: Sequence[TopicPartition]) -> None:
         metrics.ASSIGNED_PARTITIONS.set(len(self._assignment.owned))

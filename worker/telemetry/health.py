@@ -2,7 +2,8 @@
 
 * ``/livez`` says 503 when work is in flight and nothing of it was finished for too long, or when the consumer's loop has
   stopped turning: a restart helps. It stays 200 while the worker starts, and while Kafka is away and nothing is in flight.
-* ``/readyz`` says 200 when everything in ``HealthState.ready`` is true. Redis is not among it: the worker tags without.
+* ``/readyz`` says 200 when everything in ``HealthState.ready`` is true: the model is loaded, Kafka was reached, and the group
+  has said which partitions are ours (perhaps none). Redis is not among it: the worker tags without.
 """
 
 import errno
@@ -30,7 +31,7 @@ class HealthState:
     """What the stages leave behind. Written by their threads, read by the server's; single fields, no lock needed."""
 
     def __init__(self, *, stuck_after_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.ready: dict[str, bool] = {"model": False, "kafka": False}
+        self.ready: dict[str, bool] = {"model": False, "kafka": False, "group": False}
         """By part: whether it is there. Set by whoever knows."""
         self._stuck_after_s = stuck_after_s
         self._clock = clock
