@@ -213,6 +213,12 @@ class LimitSettings(_Group):
         description="A worker that has work in flight and finishes none of it for this long exits, so that "
         "another takes over. Keep it above `kafka.message_timeout_s` if brokers may be away longer.",
     )
+    crash_journal: Path | None = Field(
+        None,
+        description="A file that a restart leaves in place, in which the worker notes what it is working on. With it a record "
+        "that kills the process (a crash, memory) is found out and becomes a dead letter after three lives; without it, "
+        "the group meets that record again for ever. Workers on one host may share the name.",
+    )
 
 
 class TelemetrySettings(_Group):

@@ -126,6 +126,7 @@ def test_ten_thousand_fuzzed_records_are_all_accounted_for():
     later = {
         Reason.UNCLASSIFIABLE,
         Reason.UNREADABLE,
+        Reason.QUARANTINED,
         Reason.TOO_LARGE,
         Reason.SCHEMA_REGISTRY_FRAMING,
     }

@@ -21,6 +21,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from tests.fake_engine import FakeEngine
 from worker.cache.tiers import Cache
+from worker.classify.answers import Text
 from worker.cli import main as run_and_report
 from worker.pipeline import prepare, service
 from worker.stream.exactly_once import ExactlyOncePublisher
@@ -85,13 +86,16 @@ def faulty(
 class Forward:
     """What happens in the middle of a forward."""
 
-    def __init__(self, gate: Path | None, failing: int | None) -> None:
-        self._gate, self._failing = gate, failing
+    def __init__(self, gate: Path | None, failing: int | None, killer: str | None) -> None:
+        self._gate, self._failing, self._killer = gate, failing, killer
         self._count = 0
 
-    def __call__(self, _texts: Sequence[object]) -> None:
-        """Wait while the gate exists; break down when it is time to."""
+    def __call__(self, texts: Sequence[Text]) -> None:
+        """Die of a text; wait while the gate exists; break down when it is time to."""
         self._count += 1
+        if self._killer is not None and any(self._killer in text.text for text in texts):
+            announce(f"KILLED BY ONE OF {len(texts)}")
+            kill()
         if self._gate is not None and self._gate.exists():
             announce("IN FORWARD")
             while self._gate.exists():
@@ -113,6 +117,7 @@ def main() -> int:
     parser.add_argument("--delay", type=float, default=0.0, help="seconds that each forward takes")
     parser.add_argument("--gate", type=Path, help="forwards wait while this file exists")
     parser.add_argument("--failing", type=int, help="forward at which the device breaks down")
+    parser.add_argument("--killer", help="the process dies in the forward of a text that contains this")
     parser.add_argument("--standby", type=Path, help="begin when this file is gone, and be quick then")
     parser.add_argument("--connect-timeout", type=float, help="seconds that the start waits for the brokers")
     options = parser.parse_args()
@@ -124,7 +129,9 @@ def main() -> int:
         service.CONNECT_TIMEOUT_S = options.connect_timeout
     while options.standby is not None and options.standby.exists():
         time.sleep(0.01)
-    engine = FakeEngine(delay_s=options.delay, in_forward=Forward(options.gate, options.failing))
+    engine = FakeEngine(
+        delay_s=options.delay, in_forward=Forward(options.gate, options.failing, options.killer)
+    )
     service.load_engine = lambda _settings: engine
     return run_and_report(["run"])
 

@@ -12,6 +12,7 @@ from tests.fake_engine import POISON, FakeEngine, answer
 from worker.cache.tiers import Cache
 from worker.classify.normalise import Normalised, normalise
 from worker.contracts.deadletter import read_dead_letter
+from worker.contracts.reasons import Reason
 from worker.contracts.tagged import ModelRef
 from worker.contracts.topics import INPUT_TOPICS, LISTINGS_CREATED, REVIEWS_POSTED
 from worker.pipeline.classify import Classify
@@ -21,7 +22,7 @@ from worker.pipeline.prepare import RECURRING_CHARACTERS, Prepare
 from worker.settings import CacheSettings, RedisSettings
 from worker.signals.outputs import OutputWriter
 from worker.stream.microbatch import MicroBatch, Outcome
-from worker.stream.record import Headers, Record
+from worker.stream.record import Fault, Headers, Record
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -159,7 +160,8 @@ def test_a_remembered_text_is_not_classified() -> None:
 
 
 def test_a_record_that_the_client_could_not_read_keeps_what_there_is_of_it() -> None:
-    foreign = Record(REVIEWS_POSTED, 0, 7, 1_000, b"l1", b"value", [], "a header's name is not UTF-8")
+    fault = Fault(Reason.UNREADABLE, "a header's name is not UTF-8")
+    foreign = Record(REVIEWS_POSTED, 0, 7, 1_000, b"l1", b"value", [], fault)
     (outcome,) = Bench().through(foreign)
     letter = read_dead_letter(outcome.messages[0].headers)
     assert letter is not None

@@ -12,6 +12,18 @@ def buffer(max_records: int = 3, max_bytes: int = 100, max_wait_s: float = 1.0) 
     return ReadBuffer(WindowLimits(max_records, max_bytes, max_wait_s))
 
 
+def test_a_record_that_must_be_alone_ends_a_window_and_makes_one_of_its_own() -> None:
+    read = buffer()
+    for offset in range(4):
+        read.add(record(offset), now=0.0)
+    cuts = []
+    while read:
+        records, _ = read.cut(lambda record: record.offset == 2)
+        cuts.append([one.offset for one in records])
+    assert cuts == [[0, 1], [2], [3]]
+    assert read.size == 0
+
+
 def test_nothing_is_ready_when_nothing_was_read() -> None:
     assert not buffer().ready(now=100.0, idle=True)
 

@@ -7,12 +7,16 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tests.stream.fakes import TOPIC, FakeConsumer, FakeMessage, FakeStages, failed
+from worker.contracts.reasons import Reason
 from worker.errors import DataError, DrainTimeoutError, ExitCode, StuckError
 from worker.stream import intake as module
 from worker.stream.assignment import Assignment
 from worker.stream.buffer import WindowLimits
 from worker.stream.intake import Intake, IntakeLimits
+from worker.stream.journal import LIVES, Journal
+from worker.stream.microbatch import MicroBatch
 from worker.stream.offsets import Offsets
+from worker.stream.record import Fault, Record
 from worker.stream.stages import Finished
 from worker.stream.unreadable import REPEATS
 
@@ -26,7 +30,9 @@ def nothing_more() -> None:
 class Bench:
     """An intake between a client and stages that a test plays."""
 
-    def __init__(self, *, drain_timeout_s: float = 0.2, stuck_after_s: float = 30.0) -> None:
+    def __init__(
+        self, *, drain_timeout_s: float = 0.2, stuck_after_s: float = 30.0, journal: Journal | None = None
+    ) -> None:
         self.consumer, self.stages, self.assignment = FakeConsumer(), FakeStages(), Assignment()
         self.memberships: list[bool] = []
         self.offsets = Offsets(cast("Consumer", self.consumer), self.assignment, start_from="earliest")
@@ -40,6 +46,7 @@ class Bench:
                 WindowLimits(10, 1_000_000, 0.01), 20, 1_000_000, drain_timeout_s, stuck_after_s
             ),
             transactional=False,
+            journal=journal or Journal(),
             on_membership=self.memberships.append,
         )
         self.consumer.to_read.append(self.assign)
@@ -92,6 +99,78 @@ def test_it_says_when_the_group_has_answered_and_when_it_has_thrown_us_out() -> 
     ]
     bench.run(turns=6)
     assert bench.memberships == [True, False, True]
+
+
+class Suspicious(Journal):
+    """A journal that suspects as a test tells it to."""
+
+    def __init__(self, suspects: dict[int, int]) -> None:
+        super().__init__()
+        self.suspects = suspects
+
+    @property
+    def suspicious(self) -> bool:
+        return bool(self.suspects)
+
+    def deaths(self, record: Record) -> int:
+        return self.suspects.get(record.offset, 0)
+
+
+def test_suspected_records_travel_alone_with_nothing_else_in_flight() -> None:
+    journal = Suspicious({3: 1, 4: 1})
+    bench = Bench(journal=journal)
+    bench.stages.at_once = False
+    in_flight: list[int] = []
+    submit = bench.stages.submit
+
+    def submitted(batch: MicroBatch) -> None:
+        submit(batch)
+        in_flight.append(len(bench.stages.submitted) - finished)
+
+    finished = 0
+
+    def finish() -> None:
+        nonlocal finished
+        for batch in bench.stages.submitted[finished:]:
+            for record in batch.records:
+                journal.suspects.pop(record.offset, None)  # it did no harm
+            bench.stages.done.append(Finished(batch, published=True))
+            finished += 1
+
+    bench.stages.submit = submitted  # type: ignore[method-assign]
+    bench.feed(*range(8))
+    bench.consumer.to_read += [
+        nothing_more,
+        finish,
+        nothing_more,
+        finish,
+        nothing_more,
+        finish,
+        nothing_more,
+        finish,
+    ]
+    bench.run(turns=12, then=finish)
+    assert [[record.offset for record in batch.records] for batch in bench.stages.submitted] == [
+        [0, 1, 2],
+        [3],
+        [4],
+        [5, 6, 7],
+    ]
+    assert in_flight == [1, 1, 1, 1]
+    assert bench.consumer.committed_offsets == {(TOPIC, 0): 8}
+
+
+def test_a_record_that_killed_often_enough_is_marked_and_not_looked_at() -> None:
+    bench = Bench(journal=Suspicious({1: LIVES, 2: LIVES - 1}))
+    bench.feed(0, 1, 2)
+    bench.run(turns=8)
+    records = [record for batch in bench.stages.submitted for record in batch.records]
+    assert [record.fault.reason if record.fault else None for record in records] == [
+        None,
+        Reason.QUARANTINED,
+        None,
+    ]
+    assert records[1].value == FakeMessage(1).value()
 
 
 def test_above_the_high_watermark_it_pauses_and_goes_on_polling_and_resumes_at_half(
@@ -208,7 +287,8 @@ def test_a_record_that_cannot_be_read_is_passed_over_with_a_seek() -> None:
         bench.consumer.to_read += [FakeMessage(7, KafkaError._BAD_MSG), nothing_more]
     bench.run(10)
     assert bench.consumer.seeks == [(0, 7), (0, 7), (0, 8)], "twice again, then past it"
-    assert [record.fault for batch in bench.stages.submitted for record in batch.records] == ["_BAD_MSG"]
+    faults = [record.fault for batch in bench.stages.submitted for record in batch.records]
+    assert faults == [Fault(Reason.UNREADABLE, "_BAD_MSG")]
 
 
 def test_every_record_of_a_batch_that_cannot_be_decoded_gets_its_stand_in_and_no_neighbour_is_lost() -> None:
@@ -224,7 +304,7 @@ def test_every_record_of_a_batch_that_cannot_be_decoded_gets_its_stand_in_and_no
     assert read == [
         (5, None),
         (6, None),
-        *((n, "_BAD_COMPRESSION") for n in (7, 8, 9)),
+        *((n, Fault(Reason.UNREADABLE, "_BAD_COMPRESSION")) for n in (7, 8, 9)),
         (10, None),
         (11, None),
     ]

@@ -48,6 +48,8 @@ class Reason(StrEnum):
     """The model failed on this one text (an error, or results that are not numbers) while its neighbours were fine."""
     UNREADABLE = "unreadable"
     """The client cannot deliver the record (a compression bomb, say). The dead letter holds its coordinates only."""
+    QUARANTINED = "quarantined"
+    """The process died several times while it worked on this record, the last times on this record alone."""
 
 
 class SkipReason(StrEnum):

@@ -65,7 +65,7 @@ class Conclude:
             metrics.RECORDS_SKIPPED.labels(decoded.reason).inc()
             return _SKIPPED
         if isinstance(decoded, Rejection):
-            stage = Stage.INTAKE if decoded.reason is Reason.UNREADABLE else Stage.PREPARE
+            stage = Stage.PREPARE if record.fault is None else Stage.INTAKE
             return self._rejected(record, at, Failure(decoded.reason, stage, decoded.detail))
         if slot is None or slot.result is None:
             error = slot.error if slot is not None and slot.error else "no answer"

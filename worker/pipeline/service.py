@@ -32,6 +32,7 @@ from worker.stream.config import consumer_config, open_consumer, open_producer, 
 from worker.stream.errors import kafka_error
 from worker.stream.exactly_once import ExactlyOncePublisher
 from worker.stream.intake import Intake, IntakeLimits
+from worker.stream.journal import Journal, open_journal
 from worker.stream.offsets import LOOKUP_TIMEOUT_S, Offsets
 from worker.stream.publish import AtLeastOncePublisher, Publisher
 from worker.telemetry import metrics
@@ -71,14 +72,20 @@ def serve(settings: Settings, stop: Callable[[], bool]) -> None:
         cache = Cache.from_settings(settings.redis, settings.cache, identity=engine.identity)
         _calm_collector()
         try:
-            _run(settings, stop, engine, cache, health)
+            with open_journal(settings.limits.crash_journal) as journal:
+                _run(settings, stop, engine, cache, health, journal)
         finally:
             engine.close()
             cache.close(CLOSE_TIMEOUT_S)
 
 
 def _run(
-    settings: Settings, stop: Callable[[], bool], engine: Engine, cache: Cache, health: HealthState
+    settings: Settings,
+    stop: Callable[[], bool],
+    engine: Engine,
+    cache: Cache,
+    health: HealthState,
+    journal: Journal,
 ) -> None:
     publisher = _publisher(settings)
     consumer = open_consumer(consumer_config(settings, stats_cb=observe_statistics), logger=kafka_log)
@@ -86,8 +93,8 @@ def _run(
     health.ready["kafka"] = True
     assignment, flight = Assignment(), Flight()
     line = Line(
-        prepare=Prepare(engine, cache, flight, record_bytes=settings.limits.record_bytes),
-        classify=Classify(engine, cache, flight),
+        prepare=journal.opened_by(Prepare(engine, cache, flight, record_bytes=settings.limits.record_bytes)),
+        classify=journal.closed_by(Classify(engine, cache, flight)),
         conclude=Conclude(
             _writer(settings, engine),
             group=settings.kafka.group_id,
@@ -114,6 +121,7 @@ def _run(
         ),
         limits=_limits(settings),
         transactional=publisher.commits_offsets,
+        journal=journal,
         on_progress=health.progress,
         on_membership=_membership(settings, health),
     )

@@ -4,6 +4,7 @@ A pure structure with the clock given by the caller; owned by the consumer's thr
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from worker.stream.record import Partition, Record
@@ -42,16 +43,24 @@ class ReadBuffer:
         full = len(self._records) >= self.limits.max_records or self.size >= self.limits.max_bytes
         return full or idle or now - self._records[0][0] >= self.limits.max_wait_s
 
-    def cut(self) -> tuple[list[Record], int]:
+    @property
+    def first(self) -> Record:
+        """The record that was read first. Only when there is one."""
+        return self._records[0][2]
+
+    def cut(self, alone: Callable[[Record], bool] | None = None) -> tuple[list[Record], int]:
         """Take the next window off the front, at least one record, and its size in bytes.
 
-        A record larger than `max_bytes` makes a window of its own.
+        A record larger than `max_bytes` makes a window of its own, and so does one of which `alone` is true.
         """
         _, size, first = self._records.popleft()
         records = [first]
+        if alone is not None and alone(first):
+            self.size -= size
+            return records, size
         while self._records and len(records) < self.limits.max_records:
             _, following, record = self._records[0]
-            if size + following > self.limits.max_bytes:
+            if size + following > self.limits.max_bytes or (alone is not None and alone(record)):
                 break
             self._records.popleft()
             records.append(record)

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+from worker.contracts.reasons import Reason
 from worker.errors import DrainTimeoutError, StuckError
 from worker.stream.assignment import Assignment
 from worker.stream.buffer import ReadBuffer, WindowLimits
 from worker.stream.errors import kafka_error
+from worker.stream.journal import LIVES, Journal
 from worker.stream.microbatch import MicroBatch
 from worker.stream.offsets import Offsets
-from worker.stream.record import Partition, Record, from_message
+from worker.stream.record import Fault, Partition, Record, from_message
 from worker.stream.stages import Stages
 from worker.stream.unreadable import UnreadableRecords
 from worker.telemetry import metrics
@@ -63,10 +65,11 @@ class Intake:
         offsets: Offsets,
         limits: IntakeLimits,
         transactional: bool,
+        journal: Journal,
         on_progress: Callable[[int], None] = lambda _in_flight: None,
         on_membership: Callable[[bool], None] = lambda _member: None,
     ) -> None:
-        """``on_progress`` hears the records in flight at every turn of the loop; ``on_membership`` hears True when the group
+        """``journal`` says what is suspected of having killed an earlier process; ``on_progress`` hears the records in flight at every turn of the loop; ``on_membership`` hears True when the group
         has said what this member shall read (perhaps nothing), and False when the group has thrown it out.
         """
         self._consumer = consumer
@@ -76,6 +79,7 @@ class Intake:
         self._offsets = offsets
         self._limits = limits
         self._transactional = transactional
+        self._journal = journal
         self._on_progress = on_progress
         self._on_membership = on_membership
         self._buffer = ReadBuffer(limits.window)
@@ -199,7 +203,10 @@ class Intake:
     def _record(self, message: Message, sought: set[Partition]) -> Record | None:
         """The record of a message, or a stand-in for one that cannot be read. Partitions that were sought go into ``sought``."""
         if message.error() is None:
-            return from_message(message)
+            whole = from_message(message)
+            if self._journal.suspicious and self._journal.deaths(whole) >= LIVES:
+                return self._quarantined(whole)
+            return whole
         damage = self._unreadable.judge(message, self._assignment.next_offset)
         if damage is None:
             log.warning("error while reading", error=str(message.error()), topic=message.topic())
@@ -215,15 +222,41 @@ class Intake:
             )  # fmt: skip
         else:
             log.error(
-                "record passed over", error=record.fault, topic=topic, partition=number, offset=record.offset
+                "record passed over",
+                error=str(message.error()),
+                topic=topic,
+                partition=number,
+                offset=record.offset,
             )
         self._consumer.seek(TopicPartition(topic, number, read_from))
         sought.add(partition)
         return record
 
+    def _quarantined(self, record: Record) -> Record:
+        log.error(
+            "record quarantined",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            deaths=LIVES,
+        )
+        return record._replace(fault=Fault(Reason.QUARANTINED, f"the process died {LIVES} times at it"))
+
+    def _suspected(self, record: Record) -> bool:
+        return record.fault is None and self._journal.deaths(record) > 0
+
+    def _kept_apart(self) -> bool:
+        """Whether a suspected record is in flight, or has to wait until nothing else is."""
+        return bool(self._in_flight) and (
+            self._suspected(self._in_flight[-1].records[0]) or self._suspected(self._buffer.first)
+        )
+
     def _close_windows(self) -> None:
+        suspicious = self._journal.suspicious
         while self._stages.has_room and self._buffer.ready(time.monotonic(), idle=self._stages.hungry):
-            records, size = self._buffer.cut()
+            if suspicious and self._kept_apart():
+                return
+            records, size = self._buffer.cut(self._suspected if suspicious else None)
             partitions = {(record.topic, record.partition) for record in records}
             batch = MicroBatch(
                 records,

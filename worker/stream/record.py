@@ -5,10 +5,19 @@ from typing import NamedTuple, cast
 
 from confluent_kafka import Message
 
+from worker.contracts.reasons import Reason
+
 Partition = tuple[str, int]
 """Topic and partition number."""
 
 Headers = list[tuple[str, bytes | None]]
+
+
+class Fault(NamedTuple):
+    """Why a record can only become a dead letter, without being looked at."""
+
+    reason: Reason
+    detail: str
 
 
 class Record(NamedTuple):
@@ -22,8 +31,8 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers
-    fault: str | None = None
-    """Why the client could not hand all of it over, so that it can only become a dead letter; None for a whole record."""
+    fault: Fault | None = None
+    """None for a record to be tagged."""
 
     @property
     def size(self) -> int:
@@ -45,7 +54,7 @@ def from_message(message: Message) -> Record:
     try:
         headers = cast("Headers", _checked_headers(message) or [])
     except (UnicodeDecodeError, SystemError):
-        headers, fault = [], "a header's name is not UTF-8"
+        headers, fault = [], Fault(Reason.UNREADABLE, "a header's name is not UTF-8")
     kind, timestamp_ms = message.timestamp()
     return Record(
         cast("str", message.topic()),
@@ -61,4 +70,4 @@ def from_message(message: Message) -> Record:
 
 def unreadable(topic: str, partition: int, offset: int, fault: str) -> Record:
     """Stand in for a record that the client cannot decode: its coordinates, and why."""
-    return Record(topic, partition, offset, 0, None, None, [], fault)
+    return Record(topic, partition, offset, 0, None, None, [], Fault(Reason.UNREADABLE, fault))

@@ -1,0 +1,156 @@
+"""The crash journal: whom it suspects after a death, and when it lets go."""
+
+import os
+import zlib
+from pathlib import Path
+
+import pytest
+
+from worker.errors import StuckError, UsageError
+from worker.stream.journal import LIVES, Journal, open_journal
+from worker.stream.microbatch import MicroBatch
+from worker.stream.record import Record
+
+
+def record(offset: int, partition: int = 0, topic: str = "t") -> Record:
+    return Record(topic, partition, offset, 0, None, b"", [])
+
+
+def batch(*offsets: int, partition: int = 0) -> MicroBatch:
+    return MicroBatch([record(offset, partition) for offset in offsets], {}, 0, None, 0, 0)
+
+
+def suspected(journal: Journal, offsets: range) -> dict[int, int]:
+    return {offset: deaths for offset in offsets if (deaths := journal.deaths(record(offset)))}
+
+
+def die(journal: Journal) -> None:
+    """What the kernel does when a process dies: the lock goes, the file stays as it is."""
+    assert journal._file is not None
+    os.close(journal._file)
+    journal._file = None
+
+
+def test_a_first_life_suspects_nobody(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path / "new" / "journal")
+    assert not journal.suspicious
+    assert journal.deaths(record(0)) == 0
+
+
+def test_what_was_at_work_at_a_death_is_suspected_and_what_was_done_is_not(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path / "journal")
+    first, second = batch(0, 1, 2), batch(3, 4)
+    journal.begin(first)
+    journal.begin(second)
+    journal.end(first)
+    die(journal)
+    journal = open_journal(tmp_path / "journal")
+    assert suspected(journal, range(10)) == {3: 1, 4: 1}
+    assert journal.deaths(record(3, partition=1)) == journal.deaths(record(3, topic="u")) == 0
+
+
+def test_a_record_alone_at_every_further_death_reaches_the_limit_and_the_others_are_cleared(
+    tmp_path: Path,
+) -> None:
+    journal = open_journal(tmp_path / "journal")
+    journal.begin(batch(5, 6, 7, 8))
+    for life in range(2, LIVES + 1):
+        die(journal)
+        journal = open_journal(tmp_path / "journal")
+        if life == 2:
+            done = batch(5)
+            journal.begin(done)
+            journal.end(done)
+        assert suspected(journal, range(10)) == {6: life - 1, 7: 1, 8: 1}
+        journal.begin(batch(6))
+    die(journal)
+    journal = open_journal(tmp_path / "journal")
+    assert suspected(journal, range(10)) == {6: LIVES, 7: 1, 8: 1}
+    done = batch(6, 7, 8)
+    journal.begin(done)
+    journal.end(done)
+    assert not journal.suspicious
+    die(journal)
+    assert not open_journal(tmp_path / "journal").suspicious
+
+
+def test_an_end_that_could_be_announced_acquits_but_for_work_that_never_ends(tmp_path: Path) -> None:
+    for error, guilty in ((None, False), (RuntimeError("broken"), False), (StuckError("no end"), True)):
+        path = tmp_path / type(error).__name__
+        try:
+            with open_journal(path) as journal:
+                journal.begin(batch(1))
+                if error is not None:
+                    raise error
+        except (RuntimeError, StuckError):
+            pass
+        assert open_journal(path).suspicious is guilty
+
+
+def test_who_was_suspected_stays_so_until_met(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path / "journal")
+    journal.begin(batch(1, 2))
+    die(journal)
+    with open_journal(tmp_path / "journal") as journal:
+        journal.begin(batch(8, partition=3))
+    assert suspected(open_journal(tmp_path / "journal"), range(10)) == {1: 1, 2: 1}
+
+
+def test_two_workers_with_one_name_have_two_files(tmp_path: Path) -> None:
+    one, other = open_journal(tmp_path / "journal"), open_journal(tmp_path / "journal")
+    one.begin(batch(1))
+    other.begin(batch(2))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["journal", "journal.1"]
+    die(other)
+    assert suspected(open_journal(tmp_path / "journal"), range(10)) == {2: 1}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\n", b"\xff" * 300, b"0 0 0\n", b"00000000 00000004\nlie \n", b"zz 1\n"],
+)
+def test_foreign_content_is_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "journal").write_bytes(content)
+    assert not open_journal(tmp_path / "journal").suspicious
+
+
+def test_lines_that_cannot_be_read_are_nothing_although_their_checksum_fits(tmp_path: Path) -> None:
+    body = b"at-work t 0 1 2\n"
+    (tmp_path / "journal").write_bytes(b"%08x %08x\n" % (zlib.crc32(body), len(body)) + body)
+    assert not open_journal(tmp_path / "journal").suspicious
+
+
+def test_a_shorter_note_is_not_followed_by_the_rest_of_a_longer_one(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path / "journal")
+    both = [batch(1), batch(2)]
+    for one in both:
+        journal.begin(one)
+    journal.end(both[0])
+    die(journal)
+    assert suspected(open_journal(tmp_path / "journal"), range(10)) == {2: 1}
+
+
+def test_a_place_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="crash journal") as error:
+        open_journal(tmp_path / "file" / "journal")
+    assert "TAGLINE_LIMITS_CRASH_JOURNAL" in str(error.value.hint)
+
+
+def test_a_disk_that_fills_up_costs_the_journal_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    journal = open_journal(tmp_path / "journal")
+    monkeypatch.setattr(os, "pwrite", full)
+    at_work = batch(1)
+    journal.begin(at_work)
+    journal.end(at_work)
+    monkeypatch.undo()
+    assert not open_journal(tmp_path / "journal").suspicious
+
+
+def test_without_a_path_nothing_is_noted() -> None:
+    with open_journal(None) as journal:
+        journal.begin(batch(1))
+        assert not journal.suspicious
