@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from worker.signals import lexicons
 from worker.signals.lexicons import aspects, title_findings
 
 
@@ -115,6 +116,15 @@ def test_new_goods_disclose_nothing(title):
 )
 def test_aspects_of_complaints(text, expected):
     assert aspects(text) == expected
+
+
+def test_only_short_texts_are_remembered():
+    held = lexicons._recurring.cache_info().currsize
+    long = "the parcel never came " * 20
+    assert aspects(long) == {"delivery"}
+    assert lexicons._recurring.cache_info().currsize == held
+    assert aspects("a parcel that nobody wrote of before never came") == {"delivery"}
+    assert lexicons._recurring.cache_info().currsize == min(held + 1, lexicons.RECURRING)
 
 
 @pytest.mark.parametrize("unit", ["最", "a", "no", "best ", "第一", "not ", "9", "does not "])

@@ -21,7 +21,7 @@ NEGATIVE_CONFIDENCE = 0.6
 def ads_signal(inbound: Inbound, scores: Scores, text: str) -> Signal | None:
     """One signal for every tagged listing, none for reviews."""
     event = inbound.event
-    if not isinstance(event, ListingCreated):
+    if type(event) is not ListingCreated:
         return None
     claims, disclosed = title_findings(text)
     negative = scores.label == "negative" and scores.confidence >= NEGATIVE_CONFIDENCE and not disclosed

@@ -38,7 +38,7 @@ _Standing = Literal["agrees", "above", "below", "unknown"]
 def care_alert(inbound: Inbound, scores: Scores, text: str) -> Signal | None:
     """An alert for a review that needs a person; None for all others and for listings."""
     event = inbound.event
-    if not isinstance(event, ReviewPosted):
+    if type(event) is not ReviewPosted:
         return None
     unhappy = scores.label == "negative" and scores.confidence >= NEGATIVE_CONFIDENCE
     low_rating = event.rating is not None and event.rating <= 2

@@ -70,16 +70,26 @@ class TitleFindings(NamedTuple):
     """It discloses a condition."""
 
 
-@lru_cache(maxsize=8_192)
+RECURRING = 8_192
+"""Texts whose findings are remembered: those of a busy minute, as many as the prepare stage remembers."""
+RECURRING_CHARACTERS = 256
+"""Texts that come again are short, and what is remembered of them stays within some megabytes."""
+
+
+@lru_cache(maxsize=RECURRING)
 def title_findings(text: str) -> TitleFindings:
     """Look a title up in both lexicons: 10 to 30 us, or 0.1 us for a title that recurs."""
     lowered = text.lower()
     return TitleFindings(SUPERLATIVE.search(lowered) is not None, CONDITION.search(lowered) is not None)
 
 
-@lru_cache(maxsize=2_048)
 def aspects(text: str) -> frozenset[str]:
-    """Codes of the aspects that a text touches: some 40 us, or 0.1 us for a text that recurs. Texts are capped by the
-    normaliser, so what is remembered stays within some megabytes.
-    """
+    """Codes of the aspects that a text touches: some 40 us, or 0.2 us for a short text that recurs."""
+    return _recurring(text) if len(text) <= RECURRING_CHARACTERS else _aspects(text)
+
+
+def _aspects(text: str) -> frozenset[str]:
     return frozenset(match.lastgroup for match in ASPECT.finditer(text.lower()) if match.lastgroup)
+
+
+_recurring = lru_cache(maxsize=RECURRING)(_aspects)

@@ -38,7 +38,7 @@ SUBSCRIBERS: tuple[tuple[MessageType, Subscriber], ...] = (
 def tagged_event(inbound: Inbound, scores: Scores, text: str) -> Signal:  # noqa: ARG001 - every subscriber's signature
     """The event for everyone: ``listing.tagged`` or ``review.tagged``."""
     event = inbound.event
-    if isinstance(event, ListingCreated):
+    if type(event) is ListingCreated:
         return Signal(
             inbound.subject_key,
             {"listing_id": event.listing_id, "seller_id": event.seller_id, "sentiment": scores.payload()},

@@ -21,7 +21,7 @@ def ranking_signal(inbound: Inbound, scores: Scores, text: str) -> Signal:  # no
     review_id: str | None = None
     verified: bool | None = None
     kind: str = inbound.kind
-    if isinstance(event, ReviewPosted):
+    if type(event) is ReviewPosted:
         review_id, verified = event.review_id, event.verified_purchase
         kind = "verified" if verified else "review"
     return Signal(
