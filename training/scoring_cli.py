@@ -1,4 +1,4 @@
-"""``tagline train evaluate | quantise | forms | export | compare``: from a trained model to scores and to a bundle."""
+"""``tagline train evaluate | quantise | forms | export | unpack | compare``: from a trained model to scores and to a bundle."""
 
 from pathlib import Path
 from typing import Annotated
@@ -135,6 +135,24 @@ def export(
             f"doubtful texts and {100 * fitted['polar_called_neutral']:.1f} % of the others"
         )
     typer.echo(f"{manifest['name']} {manifest['version']} in {out}")
+
+
+@app.command()
+def unpack(
+    bundle: Annotated[Path, typer.Argument(help="A bundle that `export` wrote, such as the shipped one.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the model: a --base, --teacher or --model of the others.")
+    ],
+) -> None:
+    """Write a bundle's model as a trained one, with float32 weights, to train it on or to teach with it."""
+    from training.export import load_bundle
+    from training.model import save
+    from training.runs import remember_max_tokens
+
+    loaded = load_bundle(bundle)
+    save(loaded.model, loaded.tokenizer, loaded.columns, out)
+    remember_max_tokens(out, int(loaded.manifest["max_tokens"]))
+    typer.echo(f"{loaded.manifest['name']} {loaded.manifest['version']} as a trained model in {out}")
 
 
 @app.command()

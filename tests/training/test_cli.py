@@ -53,9 +53,11 @@ def test_from_a_file_of_labels_to_a_bundle(base: Path, tmp_path: Path) -> None:
     scores = json.loads((tmp_path / "scores" / "scores.json").read_text())["sets"]["test"]
     assert scores["rows"] == len(read_rows(test))
     assert {"majority", "linear", "categories", "confusion"} <= scores.keys()
-    small = tmp_path / "small"
+    unpacked, small = tmp_path / "unpacked", tmp_path / "small"
+    assert "mine" in _run("unpack", bundle, "--out", unpacked)
+    assert read_json(unpacked / "length.json") == {"max_tokens": 32}
     _run(
-        "distil", train, "--teacher", run / "model", "--layers", "1,3", "--out", small, "--epochs", 1,
+        "distil", train, "--teacher", run / "model", "--teacher", unpacked, "--layers", "1,3", "--out", small, "--epochs", 1,
         "--batch-tokens", 256, "--max-tokens", 32,
     )  # fmt: skip
     assert "mean relative error" in _run(
