@@ -212,6 +212,12 @@ def distil(
     teacher_share: Annotated[
         float, typer.Option(min=0, max=1, help="Weight of the teacher on labelled texts.")
     ] = 0.8,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A source of texts (column `source`, else the file's name) where only the label counts. Repeatable."
+        ),
+    ] = None,
     hidden_weight: Annotated[float, typer.Option(min=0, help="Weight of the layers' hidden states.")] = 1.0,
     hidden_epochs: Annotated[
         int | None, typer.Option(min=0, help="Epochs that compare hidden states; later ones cost half. All.")
@@ -249,6 +255,7 @@ def distil(
         finetune=FinetuneConfig(train=train, max_tokens=max_tokens, layers=_layer_list(layers)),
         temperature=temperature,
         teacher_share=teacher_share,
+        trusted=tuple(trust or ()),
         hidden_weight=hidden_weight,
         hidden_epochs=hidden_epochs,
     )

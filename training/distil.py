@@ -16,7 +16,7 @@ from training.checkpoint import weights_digest
 from training.data import Row
 from training.finetune import FinetuneConfig, finetune_model
 from training.model import Columns
-from training.objective import Objective, log_probabilities, logits_of, soft_cross_entropy
+from training.objective import Objective, log_probabilities, logits_of
 from training.trainer import State
 from worker.errors import UsageError
 
@@ -30,6 +30,8 @@ class DistilConfig:
     """Softens both sides, so that the student also learns how sure the teacher is."""
     teacher_share: float = 0.5
     """Weight of the teacher's answer on labelled texts; the rest goes to the label. Unlabelled texts have only the former."""
+    trusted: tuple[str, ...] = ()
+    """Sources of rows (`Row.source`) whose labels are better than what any teacher says: there the label alone counts."""
     hidden_weight: float = 1.0
     """Weight of the distance between the hidden states of the student's layers and of the teacher's same layers."""
     hidden_epochs: int | None = None
@@ -98,22 +100,45 @@ class TeacherAnswers:
 
 
 def distillation_loss(
-    student: torch.Tensor, teacher: torch.Tensor, batch: Batch, *, temperature: float, teacher_share: float
+    student: torch.Tensor,
+    teacher: torch.Tensor,
+    batch: Batch,
+    *,
+    temperature: float,
+    teacher_shares: torch.Tensor,
 ) -> torch.Tensor:
-    """Mean over texts of the divergence from the teacher, mixed with the label's cross-entropy where there is one.
+    """Mean over texts of the divergence from the teacher, mixed with the label's cross-entropy.
 
-    ``student``, ``teacher``: logits [texts, columns]. The divergence is scaled by the squared temperature, which keeps its
-    gradients as large as the label's.
+    ``student``, ``teacher``: logits [texts, columns]. ``teacher_shares`` [texts]: the weight of the teacher's answer to each
+    text, 1 where there is no label; the rest goes to the label. The divergence is scaled by the squared temperature, which
+    keeps its gradients as large as the label's.
     """
     goal = log_probabilities(teacher / temperature, batch.allowed)
     said = log_probabilities(student / temperature, batch.allowed)
     divergence = (goal.exp() * (goal - said) * batch.allowed).sum(-1) * temperature**2
-    labelled = batch.target.sum(-1)
-    weight = torch.where(labelled > 0, teacher_share, 1.0)
-    share_labelled = labelled.mean()
-    return (weight * divergence).mean() + (1 - teacher_share) * share_labelled * soft_cross_entropy(
-        student, batch
-    )
+    label_loss = -(batch.target * log_probabilities(student, batch.allowed)).sum(-1)
+    return (teacher_shares * divergence + (1 - teacher_shares) * label_loss).mean()
+
+
+def teacher_shares_of(rows: Sequence[Row], config: DistilConfig) -> torch.Tensor:
+    """The weight of the teacher's answer for every row [rows].
+
+    :raises UsageError: no row comes from a trusted source.
+    """
+    sources = {row.source for row in rows}
+    for source in config.trusted:
+        if source not in sources:
+            raise UsageError(
+                f"no text comes from the trusted source `{source}`",
+                hint=f"there are {', '.join(sorted(sources))}",
+            )
+
+    def share(row: Row) -> float:
+        if row.label is None:
+            return 1.0
+        return 0.0 if row.source in config.trusted else config.teacher_share
+
+    return torch.tensor([share(row) for row in rows])
 
 
 def hidden_distance(
@@ -143,9 +168,11 @@ def distil(
     """Train a student that starts from the first teacher's own layers (``config.finetune.layers``); leave it in ``out/model``.
 
     Several teachers answer by the mean of their logits, as an ensemble does. All of them and the student share one
-    tokenizer, so one encoding serves all. Rows without label take part.
+    tokenizer, so one encoding serves all. Rows without label take part, and so do neutral texts of a kind that knows only
+    negative and positive: their label is half of each.
 
-    :raises UsageError: no layers or teachers are named, or the teachers differ in vocabulary or columns.
+    :raises UsageError: no layers or teachers are named, the teachers differ in vocabulary or columns, or a trusted source is
+        among no rows.
     """
     if not teacher_folders:
         raise UsageError("there is nobody to learn from", hint="name a teacher's folder")
@@ -155,7 +182,7 @@ def distil(
     teachers = [_teacher(folder, tokenizer, columns) for folder in teacher_folders]
     models.keep_layers(student, config.finetune.layers)
     answers = TeacherAnswers(teachers, len(rows), columns.width)
-    objective = _objective(answers, config.finetune.layers, config)
+    objective = _objective(answers, teacher_shares_of(rows, config), config.finetune.layers, config)
     return finetune_model(
         student,
         tokenizer,
@@ -169,6 +196,7 @@ def distil(
         stage="distil",
         inputs=inputs,
         remembered=[answers],
+        neutral_is_doubt=True,
     )
 
 
@@ -183,7 +211,9 @@ def _teacher(folder: Path, tokenizer: Tokenizer, columns: Columns) -> PreTrained
     return model
 
 
-def _objective(answers: TeacherAnswers, layers: Sequence[int], config: DistilConfig) -> Objective:
+def _objective(
+    answers: TeacherAnswers, teacher_shares: torch.Tensor, layers: Sequence[int], config: DistilConfig
+) -> Objective:
     """The divergence from the teacher's answers and, in the first epochs, the distance from its hidden states."""
     if config.hidden_weight == 0:
         epochs = 0.0
@@ -201,7 +231,7 @@ def _objective(answers: TeacherAnswers, layers: Sequence[int], config: DistilCon
             goal,
             batch,
             temperature=config.temperature,
-            teacher_share=config.teacher_share,
+            teacher_shares=teacher_shares[batch.index],
         )
         if not compared:
             return answer

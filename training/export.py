@@ -24,11 +24,11 @@ from training.model import Columns
 from training.predict import logits_for, probabilities_of
 from training.quantise import dequantise_state, half_state, quantise_state
 from training.runs import write_json
+from worker.classify.answers import LABELS
 from worker.classify.normalise import NORMALISER_VERSION
 from worker.errors import ModelError, UsageError
 
 Storage = Literal["int8", "float16"]
-LABELS = ("negative", "neutral", "positive")
 WEIGHTS, CONFIG, TOKENIZER, MANIFEST, CARD = (
     "model.safetensors",
     "config.json",

@@ -146,16 +146,19 @@ def finetune_model(
     stage: str = "finetune",
     inputs: Sequence[Path] = (),
     remembered: Sequence[Stateful] = (),
+    neutral_is_doubt: bool = False,
 ) -> State:
     """Train a model that stands already; write before-and-after scores and what it cost (``cost.json``, last) beside it.
 
     ``options`` and ``inputs`` are what ``run.json`` tells; a run with other options is not resumed. ``remembered`` is what
-    the objective keeps from batch to batch.
+    the objective keeps from batch to batch, and ``neutral_is_doubt`` what :func:`training.batches.encode` makes of neutral rows.
 
     :raises UsageError: ``out`` holds a checkpoint of another run. Nothing in it was changed then.
     """
     pad_id = pad_id_of(tokenizer)
-    examples = encode(train_rows, tokenizer, columns, max_tokens=config.max_tokens)
+    examples = encode(
+        train_rows, tokenizer, columns, max_tokens=config.max_tokens, neutral_is_doubt=neutral_is_doubt
+    )
     sets = {
         name: encode(rows, tokenizer, columns, max_tokens=config.max_tokens)
         for name, rows in validation_rows.items()

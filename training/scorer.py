@@ -66,25 +66,26 @@ class BundleScorer:
 
         :raises ModelError: the engine failed on a text.
         """
+        three = self.served(rows)
+        if "neutral" in labels_for(self, kind_of(rows)):
+            return three
+        return three[:, [0, 2]] + three[:, [1]] / 2
+
+    def served(self, rows: Sequence[Row]) -> Floats:
+        """[rows, negative / neutral / positive] as the worker serves them, so after the neutral rule. Blocks.
+
+        :raises ModelError: the engine failed on a text.
+        """
         from worker.classify.engine import ClassifyError
         from worker.classify.normalise import normalise
 
-        labels = labels_for(self, kind_of(rows))
-        result = np.zeros((len(rows), len(labels)))
+        result = np.zeros((len(rows), len(LABELS)))
         for start in range(0, len(rows), CHUNK):
             normalised = [(row.kind, *normalise(row.text)) for row in rows[start : start + CHUNK]]
             for offset, answer in enumerate(self.engine.classify(self.engine.prepare(normalised))):
                 if isinstance(answer, ClassifyError):
                     raise ModelError(f"row {start + offset} has no answer: {answer.code}")
-                by_label = {
-                    "negative": answer.negative,
-                    "neutral": answer.neutral,
-                    "positive": answer.positive,
-                }
-                if "neutral" not in labels:
-                    half = by_label.pop("neutral") / 2
-                    by_label = {label: value + half for label, value in by_label.items()}
-                result[start + offset] = [by_label[label] for label in labels]
+                result[start + offset] = answer.negative, answer.neutral, answer.positive
         return result
 
 
@@ -118,7 +119,7 @@ def open_scorer(folder: Path, *, max_tokens: int = 256) -> Scorer:
     :raises UsageError: the folder holds neither.
     """
     if (folder / MANIFEST).is_file():
-        return _open_bundle(folder)
+        return open_bundle(folder)
     if (folder / "model" / "columns.json").is_file():
         return _open_model(folder / "model", folder.name, max_tokens)
     if (folder / "columns.json").is_file():
@@ -126,7 +127,11 @@ def open_scorer(folder: Path, *, max_tokens: int = 256) -> Scorer:
     raise UsageError(f"{folder} is neither a bundle nor a run with a trained model")
 
 
-def _open_bundle(folder: Path) -> BundleScorer:
+def open_bundle(folder: Path) -> BundleScorer:
+    """A scorer for a bundle.
+
+    :raises ModelError: the bundle cannot be served.
+    """
     from worker.classify.engine import Engine
 
     engine = Engine.load(bundle=folder)

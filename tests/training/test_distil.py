@@ -1,5 +1,6 @@
 """What a student hears of its teacher, and when."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,33 @@ def test_comparing_hidden_states_brings_them_nearer(
         return float((said.hidden_states[-1] - goal.hidden_states[-1]).square().mean())
 
     assert distance(2.0) < 0.8 * distance(0.0)
+
+
+def test_trusted_labels_are_learned_against_the_teacher(
+    base: Path, teacher: Path, train_rows: list[Row], tmp_path: Path
+) -> None:
+    """The teacher is untrained and has the whole weight, so only a trusted source can teach anything."""
+    rows = [replace(row, source="sure") for row in train_rows]
+    rows.append(Row("the is the is", "neutral", source="sure"))  # taken as doubt, not refused
+
+    def taught(trusted: tuple[str, ...]) -> float:
+        config = DistilConfig(
+            finetune=FinetuneConfig(train=replace(QUICK, epochs=20), max_tokens=32, layers=(0, 1, 2, 3)),
+            teacher_share=1.0,
+            trusted=trusted,
+            hidden_weight=0.0,
+        )
+        out = tmp_path / f"run-{len(trusted)}"
+        distil([teacher], rows, {}, out, config)
+        with torch.no_grad():
+            said = logits_of(models.load(out / "model")[0].train(False), _batch(base, train_rows))
+        gold = torch.tensor([row.label == "positive" for row in train_rows])
+        return float(((said[:, 1] > said[:, 0]) == gold).float().mean())
+
+    with pytest.raises(UsageError, match="trusted source `other`"):
+        taught(("other",))
+    assert taught(()) < 0.8
+    assert taught(("sure",)) > 0.95
 
 
 def _batch(base: Path, rows: list[Row]) -> Batch:

@@ -175,6 +175,20 @@ def test_rows_without_label_are_no_gold(trained: Path, tmp_path: Path) -> None:
         evaluate_folder(tmp_path, {"x": [Row("好", "positive", "ad")]}, max_tokens=32)
 
 
+def test_neutral_rows_are_scored_by_the_neutral_rule(trained: Path, tmp_path: Path) -> None:
+    rows = [*make_rows(40, seed=9), Row("the the the", "neutral"), Row("is the is", "neutral")]
+    called = []
+    for share in (0.0, 1.0):
+        export_bundle(
+            trained, tmp_path, _config(neutral_share=share, temperatures={"review": 1000.0}, canaries=())
+        )
+        scores = evaluate_folder(tmp_path, {"x": rows, "y": rows[:40]}, max_tokens=32)
+        assert scores["x"]["f1"].keys() == {"negative", "neutral", "positive"}
+        assert scores["y"]["f1"].keys() == {"negative", "positive"}
+        called.append(sum(row[1] for row in scores["x"]["confusion"]))
+    assert called[0] == 0 < called[1]
+
+
 def test_labels_that_no_worker_serves_are_not_exported(trained: Path, tmp_path: Path) -> None:
     model, tokenizer, _ = models.load(trained)
     columns = models.Columns({"review": ("bad", "good", "so so"), "title": ("negative", "positive")})
