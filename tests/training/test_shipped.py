@@ -25,6 +25,8 @@ from training.recipes.shipped import (
     validation_sets,
 )
 from training.recipes.shipped_data import doubtful_rows, prepare_shipped
+from training.reviews import judged
+from training.reviews.judged import text_hash
 from training.trainer import TrainConfig
 
 
@@ -104,7 +106,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_no_held_out_text_is_trained_on(data: Path) -> None:
     splits = prepare_shipped(data).splits
-    trained = {text_key(row.text) for name in ("train", "unlabelled") for row in splits[name]}
+    trained = {
+        text_key(row.text) for name in ("train", "unlabelled", "written", "judged") for row in splits[name]
+    }
     for name, rows in splits.items():
         if name.startswith(("test_", "validation_")):
             assert rows
@@ -149,8 +153,10 @@ def test_sentences_with_two_minds_are_doubtful(data: Path) -> None:
 
 
 def test_the_whole_recipe_gives_a_bundle_and_skips_what_is_done(
-    base: Path, data: Path, tmp_path: Path
+    base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pool = prepare_shipped(data).splits["unlabelled"]
+    monkeypatch.setattr(judged, "labels", lambda: {text_hash(row.text): "neutral" for row in pool[:5]})
     quick = TrainConfig(
         epochs=0.2, lr=2e-3, tokens_per_batch=1_024, precision="float32", evaluate_every_steps=50
     )
@@ -160,10 +166,16 @@ def test_the_whole_recipe_gives_a_bundle_and_skips_what_is_done(
         teachers=(finetune, replace(finetune, train=replace(finetune.train, seed=9))),
         student=DistilConfig(finetune=replace(finetune, layers=(1, 3))),
         further=DistilConfig(finetune=replace(finetune, layers=(0, 1)), hidden_weight=0.0),
+        last=DistilConfig(
+            finetune=replace(finetune, layers=(0, 1)), trusted=("written", "judged"), hidden_weight=0.0
+        ),
+        copies=1,
         bundle=BundleConfig(canaries=()),
     )
     first = reproduce(data, str(base), tmp_path / "run", tmp_path / "bundle", config)
-    assert {"chn", "chn_clean", "shop", "amazon", "sst2", "title"} <= first["evaluation"]["sets"].keys()
+    sets = first["evaluation"]["sets"]
+    assert {"chn", "chn_clean", "shop", "amazon", "sst2", "title", "written_polar"} <= sets.keys()
+    assert sets["written"]["f1"].keys() == {"negative", "neutral", "positive"}
     bundle = load_bundle(tmp_path / "bundle")
     assert bundle.model.config.num_hidden_layers == 2
     assert bundle.tokenizer.get_vocab_size() == 70

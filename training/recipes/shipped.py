@@ -1,12 +1,14 @@
-"""The shipped bundle, stage by stage: data, vocabulary, two teachers, a student of the first, the same taught further by all.
+"""The shipped bundle, stage by stage: data, vocabulary, two teachers, a student of the first, the same taught further by all,
+and at last by the labels that were given for the project.
 
 Every stage is skipped when its result stands.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from training import model as models
@@ -19,6 +21,7 @@ from training.finetune import FinetuneConfig, finetune
 from training.model import Columns, choose_pieces, prune_embeddings, prune_tokenizer
 from training.prepare import without
 from training.recipes.shipped_data import SEED, doubtful_rows, prepare_shipped
+from training.reviews import judged, written
 from training.runs import read_json, write_json
 from training.titles.refit import labelled_by_functions, refit_titles
 from training.trainer import TrainConfig
@@ -40,6 +43,7 @@ ORIGIN = (
 TEACHER = TrainConfig(epochs=2.0, lr=1e-4, seed=1, average_decay=0.998, evaluate_every_steps=500)
 STUDENT = TrainConfig(epochs=3.0, lr=2e-4, seed=2, average_decay=0.998, evaluate_every_steps=600)
 FURTHER = TrainConfig(epochs=1.0, lr=5e-5, seed=3, average_decay=0.998, evaluate_every_steps=600)
+LAST = TrainConfig(epochs=0.6, lr=8e-5, seed=4, average_decay=0.998, evaluate_every_steps=300)
 
 VALIDATION_LIMIT = 300
 """Rows of each validation set, drawn at random, that are scored during training; the whole sets are for calibration."""
@@ -78,6 +82,17 @@ class ShippedConfig:
         )
     )
     """The student goes on, taught by the mean of itself and all teachers."""
+    last: DistilConfig = field(
+        default_factory=lambda: DistilConfig(
+            finetune=FinetuneConfig(train=LAST, max_tokens=192, layers=(0, 1, 2, 3, 4, 5)),
+            teacher_share=0.7,
+            trusted=(written.SOURCE, judged.SOURCE),
+            hidden_weight=0.0,
+        )
+    )
+    """The student goes on, held to what it was by itself, taught by the labels of the written reviews and the judged texts."""
+    copies: int = 4
+    """How often each of those comes in an epoch of that: they are few beside the public sets."""
     bundle: BundleConfig = field(default_factory=BundleConfig)
 
 
@@ -143,16 +158,22 @@ def stage_teacher(base: Path, splits: Path, folder: Path, config: FinetuneConfig
     return folder / "model"
 
 
-def stage_student(teachers: Sequence[Path], splits: Path, folder: Path, config: DistilConfig) -> Path:
-    """Some of the first teacher's layers, taught by all teachers on labelled and unlabelled text."""
+def stage_student(
+    teachers: Sequence[Path],
+    splits: Path,
+    folder: Path,
+    config: DistilConfig,
+    parts: Mapping[str, int] = MappingProxyType({"train": 1, "unlabelled": 1}),
+) -> Path:
+    """Some of the first teacher's layers, taught by all teachers on the ``parts``: splits, and how often each comes."""
     if not (folder / "model" / "columns.json").is_file():
         distil(
             teachers,
-            read_split(splits, "train") + read_split(splits, "unlabelled"),
+            [row for name, copies in parts.items() for row in read_split(splits, name) * copies],
             validation_sets(splits, VALIDATION_LIMIT),
             folder,
             config,
-            inputs=[splits / "train.jsonl.gz", splits / "unlabelled.jsonl.gz"],
+            inputs=[splits / f"{name}.jsonl.gz" for name in parts],
         )
     return folder / "model"
 
@@ -189,7 +210,8 @@ def stage_bundle(
     scores = evaluate_folder(out, test_sets(splits), max_tokens=max_tokens)
     linear = stage_baseline(splits)
     for name, row in scores.items():
-        row["linear"] = linear[name]
+        if name in linear:
+            row["linear"] = linear[name]
     evaluation = {
         "sets": scores,
         "neutral": found.neutral,
@@ -200,33 +222,48 @@ def stage_bundle(
 
 
 def stage_baseline(splits: Path) -> dict[str, float]:
-    """Accuracy of TF-IDF + logistic regression on every test set, trained on the labelled training split."""
+    """Accuracy of TF-IDF + logistic regression, trained on the labelled training split, on every test set that it can answer.
+
+    It knows no neutral review, so the written reviews are scored without theirs only.
+    """
     path = splits / "baseline.json"
     if not path.is_file():
-        write_json(path, linear_rows(read_split(splits, "train"), test_sets(splits)))
+        sets = {name: rows for name, rows in test_sets(splits).items() if name != "written"}
+        write_json(path, linear_rows(read_split(splits, "train"), sets))
     return dict(read_json(path))
 
 
 def test_sets(splits: Path) -> dict[str, list[Row]]:
-    """The test splits by name, and the clean rows of ChnSentiCorp as a set of their own."""
+    """The test splits by name, and as sets of their own the clean rows of ChnSentiCorp and the written reviews with a verdict."""
     names = sorted(path.name.removesuffix(".jsonl.gz") for path in splits.glob("test_*.jsonl.gz"))
     sets = {name.removeprefix("test_"): read_split(splits, name) for name in names}
     clean = [replace(row, category="") for row in sets["chn"] if row.category == "clean"]
-    return {"chn_clean": clean, **sets}
+    polar = [row for row in sets["written"] if row.label != "neutral"]
+    return {"chn_clean": clean, **sets, "written_polar": polar}
 
 
 def reproduce(data: Path, base: str, out: Path, bundle: Path, config: ShippedConfig) -> dict[str, Any]:
     """Rebuild the shipped bundle from the data folder and the base checkpoint. Hours on a CPU; resumes after a kill."""
     splits = stage_data(data, out)
     pruned = stage_vocabulary(base, splits, out, config.pieces)
-    student = out / "further" / "model"
+    student = out / "last" / "model"
     if not (student / "columns.json").is_file():  # who stands at the end needs no teachers
-        teachers = [
-            stage_teacher(pruned, splits, out / f"teacher-{number}", teacher)
-            for number, teacher in enumerate(config.teachers, start=1)
-        ]
-        first = stage_student(teachers[:1], splits, out / "student", config.student)
-        student = stage_student([first, *teachers], splits, out / "further", config.further)
-    max_tokens = config.student.finetune.max_tokens
+        parts = {"train": 1, "unlabelled": 1, "written": config.copies, "judged": config.copies}
+        before = _taught_by_teachers(pruned, splits, out, config)
+        student = stage_student([before], splits, out / "last", config.last, parts)
+    max_tokens = config.last.finetune.max_tokens
     fitted = stage_titles(student, splits, out, max_tokens)
     return stage_bundle(fitted, data, splits, bundle, config.bundle, max_tokens=max_tokens)
+
+
+def _taught_by_teachers(pruned: Path, splits: Path, out: Path, config: ShippedConfig) -> Path:
+    """The student before the last stage. Where it stands, no teacher is trained."""
+    student = out / "further" / "model"
+    if (student / "columns.json").is_file():
+        return student
+    teachers = [
+        stage_teacher(pruned, splits, out / f"teacher-{number}", teacher)
+        for number, teacher in enumerate(config.teachers, start=1)
+    ]
+    first = stage_student(teachers[:1], splits, out / "student", config.student)
+    return stage_student([first, *teachers], splits, out / "further", config.further)

@@ -1,8 +1,10 @@
-"""The data of the shipped bundle: from a folder of public sets to splits without leaks.
+"""The data of the shipped bundle: from a folder of public sets, and what was written and labelled for the project, to splits
+without leaks.
 
 Test sets: ChnSentiCorp's test texts (and its clean rows), 5 % of online_shopping, 1,000 of Blitzer's reviews, SST-2's dev
-rows, the aspect sets' test files, a tenth of the titles. No text of them, and no copy, is in anything trained on. SST-2 is
-never trained on. A headline goes with its review: where the review is held out, so is its headline.
+rows, the aspect sets' test files, the written reviews of trades that were held out, a tenth of the titles. No text of them, and
+no copy, is in anything trained on. SST-2 is never trained on. A headline goes with its review: where the review is held
+out, so is its headline.
 """
 
 import random
@@ -13,11 +15,16 @@ from typing import Any
 from training.data import Row, records
 from training.prepare import Prepared, check_no_leak, deduplicate, take_share, without
 from training.recipes.augment_form import sentences, vary_form
+from training.reviews.judged import take_judged
+from training.reviews.written import written_reviews
 from training.titles.functions import tone_of
 
 SEED = 20_261_123
 ENGLISH_SENTENCES = 36_000
 """Unlabelled English sentences for distillation: about 0.9 M tokens."""
+
+VALIDATION_WRITTEN = 400
+"""Written reviews, of the same trades as those trained on, that choose the best step; the neutral ones among them are left out."""
 
 _POLARITY = {"0": "negative", "1": "positive"}
 _CONDITIONS_ZH = (
@@ -156,12 +163,13 @@ def doubtful_rows(folder: Path) -> list[Row]:
 def prepare_shipped(folder: Path) -> Prepared:
     """All splits of the shipped bundle's training, checked for leaks.
 
-    Splits: ``train``, ``unlabelled``, ``validation_*`` and ``test_*``.
+    Splits: ``train``, ``unlabelled``, ``written``, ``judged``, ``validation_*`` and ``test_*``.
     """
     sets = read_sets(folder)
     counts: dict[str, int] = {}
     chn_test, chn_dev, sst2 = sets["chn_test"], sets["chn_dev"], sets["sst2_dev"]
-    held: list[Row] = [*chn_test, *sst2]
+    test_written = written_reviews("held_out")
+    held: list[Row] = [*chn_test, *sst2, *test_written]
 
     shopping, counts["shopping_copies"], counts["shopping_conflicts"] = deduplicate(sets["shopping"])
     shopping, counts["shopping_dropped_as_chn_test"] = without(shopping, chn_test)
@@ -185,7 +193,10 @@ def prepare_shipped(folder: Path) -> Prepared:
     test_title, titles = take_share(titles, 1_200, seed=SEED + 4)
     validation_title, titles = take_share(titles, 500, seed=SEED + 5)
 
-    validation = [*chn_dev, *validation_shop, *validation_amazon, *validation_headlines, *validation_title]
+    validation_written, written = take_share(
+        deduplicate(written_reviews("train"))[0], VALIDATION_WRITTEN, seed=SEED + 6
+    )
+
     aspect_zh_test = deduplicate(sets["aspect_zh_test"])[0]
     aspect_en_test = deduplicate(sets["aspect_en_test"])[0]
     held += [*test_amazon, *test_title, *aspect_zh_test, *aspect_en_test]
@@ -194,6 +205,7 @@ def prepare_shipped(folder: Path) -> Prepared:
         "validation_shop": validation_shop,
         "validation_amazon": validation_amazon,
         "validation_headline": deduplicate(validation_headlines)[0],
+        "validation_written": [row for row in validation_written if row.label != "neutral"],
         "validation_title": validation_title,
     }
     for name, rows in validation_parts.items():
@@ -223,10 +235,15 @@ def prepare_shipped(folder: Path) -> Prepared:
     unlabelled, counts["unlabelled_dropped_as_held_out"] = without(
         unlabelled, [*held, *validation, *labelled]
     )
+    corrected, labelled = take_judged(labelled)
+    judged, unlabelled = take_judged(unlabelled)
+    written, counts["written_dropped_as_held_out"] = without(written, [*held, *validation])
 
     splits = {
         "train": [*labelled, *titles],
         "unlabelled": unlabelled,
+        "written": written,
+        "judged": [*corrected, *judged],
         **validation_parts,
         "test_chn": chn_test,
         "test_shop": test_shop,
@@ -234,9 +251,10 @@ def prepare_shipped(folder: Path) -> Prepared:
         "test_sst2": sst2,
         "test_aspect_zh": aspect_zh_test,
         "test_aspect_en": aspect_en_test,
+        "test_written": test_written,
         "test_title": test_title,
     }
-    trained_on = [*splits["train"], *unlabelled]
+    trained_on = [*splits["train"], *unlabelled, *written, *splits["judged"]]
     for name, rows in splits.items():
         if name.startswith(("test_", "validation_")):
             check_no_leak({"trained on": trained_on, name: rows})

@@ -1,0 +1,1 @@
+"""Reviews that were written and labelled for this project."""
