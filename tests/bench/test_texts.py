@@ -2,6 +2,7 @@
 
 from statistics import mean
 
+from worker.bench.copying import MADE, messages_of_worker
 from worker.bench.events import input_event, number_of
 from worker.bench.texts import unique_texts
 from worker.classify.normalise import normalise
@@ -50,3 +51,11 @@ def test_the_number_of_an_event_is_read_back_from_its_id() -> None:
     assert number_of(dict(event.headers)["ce_id"].decode()) == 12_345
     assert number_of("reviews.posted.v1:0:12") is None
     assert number_of("3f2b-000000000012") is None
+
+
+def test_the_loop_of_made_messages_publishes_as_many_as_the_worker_would() -> None:
+    made = messages_of_worker(seed=1)
+    assert len(made) == MADE
+    assert {messages[0].topic for messages in made} == {"listings.tagged.v1", "reviews.tagged.v1"}
+    assert 2.2 < sum(map(len, made)) / MADE < 2.7
+    assert all(len(message.headers) == 10 for messages in made for message in messages)
