@@ -23,9 +23,10 @@ def evaluate(
 ) -> None:
     """Score a model on labelled files: accuracy, macro-F1, ECE, per class and category, beside the baselines."""
     from training.compare import compare as table
-    from training.evaluate import evaluate_folder, linear_rows
+    from training.evaluate import linear_rows
     from training.prepare import check_no_leak
     from training.runs import max_tokens_of, write_json, write_run
+    from training.scores import evaluate_folder
 
     sets = load_sets(files, label)
     trained_on = load_rows([train], label) if train else []

@@ -11,12 +11,12 @@ from training.batches import encode
 from training.canaries import CANARIES
 from training.data import Row
 from training.distil import DistilConfig, distil
-from training.evaluate import evaluate_folder
 from training.export import ExportConfig, export_bundle, label_of, load_bundle, three_label_probabilities
 from training.finetune import FinetuneConfig, finetune
 from training.predict import logits_for
 from training.quantise import dequantise_state, half_state, quantise_rows, quantise_state
 from training.runs import read_json, write_json
+from training.scores import evaluate_folder
 from training.trainer import TrainConfig
 from worker.classify.engine import Engine, Probabilities
 from worker.classify.normalise import normalise

@@ -15,7 +15,7 @@ from training import model as models
 from training.canaries import CANARIES
 from training.data import Row, read_rows, write_rows
 from training.distil import DistilConfig, distil
-from training.evaluate import calibrate, evaluate_folder, linear_rows
+from training.evaluate import calibrate, linear_rows
 from training.export import ExportConfig, export_bundle
 from training.finetune import FinetuneConfig, finetune
 from training.model import Columns, choose_pieces, prune_embeddings, prune_tokenizer
@@ -23,6 +23,7 @@ from training.prepare import without
 from training.recipes.shipped_data import SEED, doubtful_rows, prepare_shipped
 from training.reviews import judged, written
 from training.runs import read_json, write_json
+from training.scores import evaluate_folder
 from training.titles.refit import labelled_by_functions, refit_titles
 from training.trainer import TrainConfig
 from worker.classify.normalise import normalise

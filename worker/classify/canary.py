@@ -1,19 +1,33 @@
 """Canaries: texts whose answers are known. A model that answers otherwise is not the one that was evaluated."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Protocol
 
-from worker.classify.answers import ClassifyError
+from worker.classify.answers import ClassifyError, Probabilities, Text
+from worker.classify.bundle import Bundle
 from worker.classify.normalise import normalise
 from worker.errors import ModelError
-
-if TYPE_CHECKING:
-    from worker.classify.engine import Engine
 
 TOLERANCE = {"float32": 2e-3, "bfloat16": 5e-2}
 """Largest difference of a probability from the one computed in float32 where the bundle was made."""
 
 
-def check_canaries(engine: "Engine") -> float:
+class Loaded(Protocol):
+    """The part of the engine that canaries ask."""
+
+    bundle: Bundle
+    precision: str
+
+    def prepare(self, texts: Sequence[tuple[str, str, bool]]) -> list[Text]:
+        """Tokenise (kind, normalised text, cut already) triples."""
+        ...
+
+    def classify(self, texts: Sequence[Text]) -> list[Probabilities | ClassifyError]:
+        """One answer per text, in order."""
+        ...
+
+
+def check_canaries(engine: Loaded) -> float:
     """Classify the bundle's canaries; return the largest difference found.
 
     Raises:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from worker.classify.answers import CallStats, ClassifyError, Probabilities, Text
 from worker.classify.bundle import Bundle, load_bundle
+from worker.classify.canary import check_canaries
 from worker.classify.device import available_cores
 from worker.classify.forward import Forward, make_forward
 from worker.classify.lanes import Lanes, gather
@@ -79,8 +80,6 @@ class Engine:
         Raises:
             ModelError: the bundle cannot be served, and why.
         """
-        from worker.classify.canary import check_canaries
-
         settings = settings or ModelSettings.model_validate({})
         checked = load_bundle(bundle or settings.bundle)
         engine = cls(checked, make_forward(checked, settings), settings.tokens_per_forward, settings.threads)
