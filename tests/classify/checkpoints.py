@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from worker.classify.architecture import ALLOWED_KEYS
+from worker.classify.normalise import NORMALISER_VERSION
 
 WORDS = [f"w{number}" for number in range(200)]
 VOCABULARY = ["<s>", "<pad>", "</s>", "<unk>", *WORDS]
@@ -113,7 +114,7 @@ def write_bundle(model: PreTrainedModel, folder: Path, **changes: Any) -> Path:
         "name": "tiny",
         "version": "1",
         "created_at": "2026-01-01T00:00:00+00:00",
-        "normaliser": 1,
+        "normaliser": NORMALISER_VERSION,
         "max_tokens": 128,
         "truncation": "head_tail",
         "pooling": "cls_pooler",

@@ -88,7 +88,7 @@ def test_a_folder_that_is_no_bundle_is_named_with_what_mends_it(tmp_path: Path) 
     ("edit", "complaint"),
     [
         (lambda it: it.update(format=2), "format 2"),
-        (lambda it: it.update(normaliser=2), "normaliser 2"),
+        (lambda it: it.update(normaliser=1), "normaliser 1"),
         (lambda it: it.update(name="../../etc"), "name"),
         (lambda it: it.update(max_tokens=1_000), "positions"),
         (lambda it: it.update(truncation="middle"), "truncation"),

@@ -10,6 +10,7 @@ import torch
 
 from tests.classify.conftest import EngineMaker
 from worker.classify.engine import Call, ClassifyError, Engine, Probabilities, Text
+from worker.classify.normalise import NORMALISER_VERSION
 from worker.classify.rescue import Budget, is_device_lost, is_out_of_memory
 from worker.errors import ModelError
 from worker.telemetry import metrics
@@ -251,7 +252,7 @@ def test_the_identity_names_bundle_precision_and_normaliser(make_engine: EngineM
     assert float32.digest == bfloat16.digest
     assert float32.identity != bfloat16.identity
     assert float32.identity.startswith(float32.digest)
-    assert float32.identity.endswith("/n1")
+    assert float32.identity.endswith(f"/n{NORMALISER_VERSION}")
     assert (float32.precision, float32.packed) == ("float32", True)
 
 

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from worker.classify.normalise import normalise
 from worker.signals import lexicons
 from worker.signals.lexicons import aspects, title_findings
 
@@ -26,6 +27,11 @@ from worker.signals.lexicons import aspects, title_findings
 )
 def test_superlative_claims_are_found(title):
     assert title_findings(title).claims
+
+
+def test_a_claim_is_not_hidden_by_letters_that_look_latin():
+    assert not title_findings("The Вest pillow").claims
+    assert title_findings(normalise("The Вest pillow").text).claims
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Other written forms of English text: lower case, capitals, and punctuation set apart, as user text and corpora have it."""
+"""Other written forms of English text: lower case, and punctuation set apart, as user text and corpora have it."""
 
 import random
 import re
@@ -14,14 +14,10 @@ def set_apart(text: str) -> str:
 
 
 def vary_form(text: str, chooser: random.Random) -> str:
-    """The text as it is (52 %), in capitals (8 %), in lower case (20 %), or in lower case and set apart (20 %).
-
-    Capitals: pieces of words in capitals are rare in the base's training, and without these copies a third of the answers
-    changed when a text was shouted.
-    """
+    """The text as it is (60 %), in lower case (20 %), or in lower case and set apart (20 %)."""
     draw = chooser.random()
     if draw < 0.6:
-        return text.upper() if draw < 0.08 else text
+        return text
     return text.lower() if draw < 0.8 else set_apart(text.lower())
 
 

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-NORMALISER_VERSION = 1
+NORMALISER_VERSION = 2
 
 MAX_CHARACTERS = 2_000
 """Longest result. A model of 128 tokens reads 200 to 700 characters, so this cuts nothing that it would have read."""
@@ -30,6 +30,19 @@ _INVISIBLE = (
 )
 _DROP = re.compile(f"[{_INVISIBLE}]+")
 
+# Letters of other scripts that look like Latin ones, and those. Written into English they hide a word from the model and from
+# the lexicons, and a reader sees no difference.
+_DOUBLES = str.maketrans(
+    "АВЕНІЈКМОРСТХУЅаеорсухіјѕһԁԛԝΑΒΕΖΗΙΚΜΝΟΡΤΥΧο", "ABEHIJKMOPCTXYSaeopcyxijshdqwABEZHIKMNOPTYXo"
+)
+_DOUBLE = re.compile(f"[{''.join(map(chr, _DOUBLES))}]")
+_LATIN = re.compile(r"[A-Za-z]")
+_LOWER = str.maketrans({letter: letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"})
+_ODD = re.compile(f"[{_INVISIBLE}{''.join(map(chr, _DOUBLES))}]")
+
+SHOUTED_LETTERS = 12
+"""A text in capitals with so many Latin letters is shouted. With fewer they may be a brand in a Chinese text, or a size."""
+
 # What Chinese texts are punctuated with, and its NFKC form. To replace a character by its decomposition beforehand does not
 # change the NFKC form of a text, and it spares most Chinese texts the thorough way.
 _COMMON = tuple((mark, unicodedata.normalize("NFKC", mark)) for mark in "，！？：；（）～…")
@@ -45,8 +58,10 @@ class Normalised(NamedTuple):
 def normalise(text: str, max_characters: int = MAX_CHARACTERS) -> Normalised:
     """Return `text` in NFKC, without invisible characters, white space folded, at most `max_characters` long.
 
-    A text that is too long keeps its head and its tail, joined by a space: reviews often conclude in their last
-    sentence. Never raises; the time is bounded by `max_characters`, not by the input. Pure, any thread.
+    A text wholly in capitals is written small, and where Latin letters prevail, those of other scripts that look like them
+    become Latin: a model answers both otherwise than a reader would. A text that is too long keeps its head and its tail,
+    joined by a space: reviews often conclude in their last sentence. Never raises; the time is bounded by
+    `max_characters`, not by the input. Pure, any thread.
     """
     if len(text) <= max_characters:
         plain = text
@@ -64,7 +79,8 @@ def _is_regular(text: str) -> bool:
         and "  " not in text
         and text[:1] != " "
         and text[-1:] != " "
-        and not _DROP.search(text)
+        and not text.isupper()
+        and not _ODD.search(text)
     )
 
 
@@ -76,8 +92,19 @@ def _thorough(text: str, max_characters: int) -> Normalised:
     refolded = " ".join(composed.split())  # NFKC writes some accents and ligatures with spaces
     truncated = len(text) > max_characters * _RAW_FACTOR or len(folded) > max_characters * _NFKC_FACTOR
     return Normalised(
-        _head_and_tail(refolded, max_characters), truncated=truncated or len(refolded) > max_characters
+        _respelled(_head_and_tail(refolded, max_characters)),
+        truncated=truncated or len(refolded) > max_characters,
     )
+
+
+def _respelled(text: str) -> str:
+    """`text` (in NFKC) without doubles of Latin letters and without shouting, in NFKC again: a mark may now combine."""
+    plain = text
+    if len(_LATIN.findall(plain)) > len(_DOUBLE.findall(plain)):
+        plain = plain.translate(_DOUBLES)
+    if plain.isupper() and len(_LATIN.findall(plain)) >= SHOUTED_LETTERS:
+        plain = plain.translate(_LOWER)
+    return text if plain == text else unicodedata.normalize("NFKC", plain)
 
 
 def _head_and_tail(text: str, limit: int) -> str:
