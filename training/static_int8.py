@@ -2,11 +2,14 @@
 
 Ranges that are taken from the batch at hand (dynamic quantisation) make a text's answer depend on its neighbours. Here the
 ranges are constants of the model, and products of integers are exact, so how texts are batched changes nothing in a linear
-layer. The matrix product is oneDNN's, through the operator that PyTorch's own compiler emits for quantised models on x86.
+layer. The matrix product is oneDNN's, through the operator that PyTorch's own compiler emits for quantised models on x86. On a
+CPU without VNNI instructions it adds pairs of products in 16 bits, which do not hold two of the largest; there activations have
+seven bits.
 """
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -20,8 +23,6 @@ from training.predict import TOKENS_PER_BATCH
 from training.quantise import LEVELS, quantise_rows
 from worker.errors import UsageError
 
-ZERO = LEVELS + 1
-"""The unsigned byte that stands for 0."""
 KEPT_SHARE = 0.9999
 """Share of a layer's calibration inputs within its range; the few beyond are cut to it."""
 SAMPLES_A_BATCH = 20_000
@@ -31,8 +32,9 @@ SAMPLES_A_BATCH = 20_000
 class StaticInt8Linear(nn.Module):
     """A linear layer in integers. Input and output are float32 [..., width]; the input is cut to ``+-largest``."""
 
-    def __init__(self, linear: nn.Linear, largest: float) -> None:
-        """Take the weights of ``linear``, one scale a row.
+    def __init__(self, linear: nn.Linear, largest: float, levels: int | None = None) -> None:
+        """Take the weights of ``linear``, one scale a row. The input has ``levels`` steps on each side of 0: as many as this CPU
+        multiplies exactly.
 
         :raises UsageError: this build of PyTorch has no such operator.
         """
@@ -43,7 +45,9 @@ class StaticInt8Linear(nn.Module):
             raise UsageError("static int8 needs PyTorch for x86 with oneDNN") from error
         rows, scale = quantise_rows(linear.weight.detach())
         self.rows = linear.out_features
-        self.input_scale = max(largest, 1e-12) / LEVELS
+        self.levels = exact_levels() if levels is None else levels
+        self.zero = self.levels + 1  # the unsigned byte that stands for 0
+        self.input_scale = max(largest, 1e-12) / self.levels
         self.register_buffer("packed", prepack(rows, None))
         self.register_buffer("scale", scale)
         self.register_buffer("zeros", torch.zeros(self.rows, dtype=torch.int64))
@@ -52,12 +56,28 @@ class StaticInt8Linear(nn.Module):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """The layer's output, in float32."""
         flat = inputs.reshape(-1, inputs.shape[-1]).float()
-        rounded = (flat * (1 / self.input_scale)).round_().clamp_(-LEVELS, LEVELS).add_(ZERO).to(torch.uint8)
+        steps = (flat * (1 / self.input_scale)).round_().clamp_(-self.levels, self.levels)
+        rounded = steps.add_(self.zero).to(torch.uint8)
         output: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
-            rounded, self.input_scale, ZERO, self.packed, self.scale, self.zeros, self.bias,
+            rounded, self.input_scale, self.zero, self.packed, self.scale, self.zeros, self.bias,
             1.0, 0, torch.float32, "none", [], "",
         )  # fmt: skip
         return output.reshape(*inputs.shape[:-1], self.rows)
+
+
+@cache
+def exact_levels() -> int:
+    """Steps of an input, on each side of 0, at which this CPU's integer products are exact: tried with the largest values.
+
+    :raises UsageError: this build of PyTorch has no such operator, or it is not exact at seven bits either.
+    """
+    loudest = nn.Linear(64, 16, bias=False)
+    nn.init.constant_(loudest.weight, 1.0)
+    for levels in (LEVELS, LEVELS // 2):
+        found = StaticInt8Linear(loudest, 1.0, levels)(torch.ones(16, 64))
+        if torch.allclose(found, torch.full_like(found, 64.0)):
+            return levels
+    raise UsageError("integer products are not exact on this processor")
 
 
 def to_static_int8(
