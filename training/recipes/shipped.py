@@ -31,8 +31,8 @@ from worker.classify.normalise import normalise
 TITLES_FOR_TEACHER = 3
 """The teacher sees every third title: tones are easy, and its time is better spent on reviews."""
 
-TITLES_FOR_REFIT = 8_000
-TITLE_COPIES = 0.5
+TITLES_FOR_REFIT = 16_000
+TITLE_COPIES = 1.0
 """Share of the training titles that also appear with a phrase written into them."""
 TITLE_SEED = 5
 
