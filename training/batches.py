@@ -57,22 +57,12 @@ def head_and_tail(ids: list[int], max_tokens: int) -> list[int]:
     return ids[: max_tokens - tail] + ids[len(ids) - tail :]
 
 
-def encode(
-    rows: Sequence[Row],
-    tokenizer: Tokenizer,
-    columns: Columns,
-    *,
-    max_tokens: int,
-    neutral_is_doubt: bool = False,
-) -> list[Example]:
+def encode(rows: Sequence[Row], tokenizer: Tokenizer, columns: Columns, *, max_tokens: int) -> list[Example]:
     """Normalise and encode rows as the worker does. Hard labels become one-hot targets.
-
-    ``neutral_is_doubt``: a neutral text of a kind that knows only negative and positive gets half of each, instead of an error.
-    For training: the neutral rule of the bundle reads doubt as neutral.
 
     :raises UsageError: a row's kind or label has no column.
     """
-    _check_columns(rows, columns, neutral_is_doubt=neutral_is_doubt)
+    _check_columns(rows, columns)
     encodings = tokenizer.encode_batch([normalise(row.text).text for row in rows])
     return [
         Example(
@@ -85,17 +75,13 @@ def encode(
 def _target(row: Row, labels: Sequence[str]) -> tuple[float, ...] | None:
     if row.label is None:
         return None
-    if row.label not in labels:
-        return (1 / len(labels),) * len(labels)
     return tuple(float(label == row.label) for label in labels)
 
 
-def _check_columns(rows: Sequence[Row], columns: Columns, *, neutral_is_doubt: bool) -> None:
+def _check_columns(rows: Sequence[Row], columns: Columns) -> None:
     for kind, label in dict.fromkeys((row.kind, row.label) for row in rows):
         columns.of(kind)
         known = columns.labels[kind]
-        if neutral_is_doubt and label == "neutral" and set(known) == {"negative", "positive"}:
-            continue
         if label is not None and label not in known:
             raise UsageError(
                 f"`{label}` is not among the model's labels of kind `{kind}`",

@@ -18,14 +18,17 @@ def negative_log_likelihood(probabilities: Floats, gold: Ints) -> float:
     return float(-np.log(np.maximum(1e-12, probabilities[np.arange(len(gold)), gold])).mean())
 
 
-def fit_temperature(sets: Sequence[tuple[Floats, Ints]], columns: Sequence[int]) -> float:
+def fit_temperature(sets: Sequence[tuple[Floats, Ints]]) -> float:
     """The temperature of least mean negative log-likelihood, every set counting the same whatever its size.
 
-    ``sets``: (logits [rows, all columns], gold [rows]) of validation sets of one kind.
+    ``sets``: (logits [rows, the set's labels], gold [rows]) of validation sets of one kind.
     """
     losses = [
         np.mean(
-            [negative_log_likelihood(probabilities_of(logits, columns, t), gold) for logits, gold in sets]
+            [
+                negative_log_likelihood(probabilities_of(logits, range(logits.shape[1]), t), gold)
+                for logits, gold in sets
+            ]
         )
         for t in TEMPERATURES
     ]

@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-_RULES = (
-    "A review has two trained labels; with p = P(positive), neutral is 2 x share x min(p, 1 - p), taken in equal parts "
-    "from both sides. A title's tone says what the title discloses or promotes, not whether the product is good."
+_RULE_OF_DOUBT = (
+    "Where a kind has a neutral share, two labels were trained; with p = P(positive), neutral is 2 x share x min(p, 1 - p), taken in "
+    "equal parts from both sides."
 )
+_SETS = (
+    "A set without neutral rows is scored as the choice between the other two; `called neutral` is the share of its rows that "
+    "are served as neutral all the same."
+)
+_TITLES = "A title's tone says what the title discloses or promotes, not whether the product is good."
 
 
 def render_card(manifest: Mapping[str, Any], size_bytes: int, layers: int, origin: str) -> str:
@@ -26,26 +31,25 @@ def render_card(manifest: Mapping[str, Any], size_bytes: int, layers: int, origi
     for kind, entry in manifest["kinds"].items():
         share = entry.get("neutral_share", "own column")
         lines.append(f"| {kind} | {', '.join(entry['labels'])} | {entry['temperature']} | {share} |")
-    lines += [
-        "",
-        _RULES,
-        "",
-    ]
+    by_rule = any("neutral_share" in entry for entry in manifest["kinds"].values())
+    rules = [*([_RULE_OF_DOUBT] if by_rule else []), *([_TITLES] if "title" in manifest["kinds"] else [])]
+    lines += ["", " ".join(rules), ""]
     sets = evaluation.get("sets") or {}
     if sets:
         lines += [
             "## Measured",
             "",
-            "Two-class accuracy for reviews (the calibrated polarity before the neutral rule), three-class for titles.",
+            _SETS,
             "",
-            "| set | rows | accuracy | macro-F1 | ECE | majority | TF-IDF + LR |",
-            "|---|---|---|---|---|---|---|",
+            "| set | rows | accuracy | macro-F1 | ECE | majority | TF-IDF + LR | called neutral |",
+            "|---|---|---|---|---|---|---|---|",
         ]
         for name, row in sets.items():
             linear = f"{100 * row['linear']:.2f}" if "linear" in row else "-"
+            neutral = f"{100 * row['called_neutral']:.1f} %" if "called_neutral" in row else ""
             lines.append(
                 f"| {name} | {row['rows']} | {100 * row['accuracy']:.2f} | {100 * row['macro_f1']:.2f} | "
-                f"{row['ece']:.3f} | {100 * row['majority']:.2f} | {linear} |"
+                f"{row['ece']:.3f} | {100 * row['majority']:.2f} | {linear} | {neutral} |"
             )
         lines.append("")
     for note in evaluation.get("notes") or []:

@@ -20,7 +20,7 @@ from worker.errors import UsageError
 REVIEW_LABELS = ("negative", "positive")
 TITLE_LABELS = ("negative", "neutral", "positive")
 KIND_LABELS: dict[str, tuple[str, ...]] = {"review": REVIEW_LABELS, "title": TITLE_LABELS}
-"""Labels of the kinds that the shipped bundle knows, in column order."""
+"""Labels of the kinds that we know, in column order; reviews have a third where a row is neutral."""
 
 
 @dataclass(frozen=True, slots=True)

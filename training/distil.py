@@ -18,6 +18,7 @@ from training.finetune import FinetuneConfig, finetune_model
 from training.model import Columns
 from training.objective import Objective, log_probabilities, logits_of
 from training.trainer import State
+from worker.classify.answers import LABELS
 from worker.errors import UsageError
 
 
@@ -55,13 +56,13 @@ class DistilConfig:
 class TeacherAnswers:
     """The teachers' mean logits by example, computed at first sight and kept: later epochs need no teacher.
 
-    Memory: one float32 a column and example.
+    Logits [texts, columns] are in the teachers' columns. Memory: one float32 a column and example.
     """
 
-    def __init__(self, teachers: Sequence[PreTrainedModel], examples: int, columns: int) -> None:
+    def __init__(self, teachers: Sequence[PreTrainedModel], examples: int) -> None:
         """The first teacher is the one whose hidden states are told; the others give logits only."""
         self._first, *self._others = [teacher.train(False) for teacher in teachers]
-        self._logits = torch.zeros(examples, columns)
+        self._logits = torch.zeros(examples, self._first.config.num_labels)
         self._known = torch.zeros(examples, dtype=torch.bool)
 
     def of(self, batch: Batch) -> torch.Tensor:
@@ -104,18 +105,22 @@ def distillation_loss(
     teacher: torch.Tensor,
     batch: Batch,
     *,
+    taught: Sequence[int],
     temperature: float,
     teacher_shares: torch.Tensor,
 ) -> torch.Tensor:
     """Mean over texts of the divergence from the teacher, mixed with the label's cross-entropy.
 
-    ``student``, ``teacher``: logits [texts, columns]. ``teacher_shares`` [texts]: the weight of the teacher's answer to each
-    text, 1 where there is no label; the rest goes to the label. The divergence is scaled by the squared temperature, which
-    keeps its gradients as large as the label's.
+    ``student``: logits [texts, columns]. ``teacher``: logits [texts, taught], in the order of ``taught``, the student's columns
+    that the teacher knows too. The divergence is of the choice among those: a teacher that knows no neutral has nothing to say
+    of how likely it is. ``teacher_shares`` [texts]: the weight of the teacher's answer to each text, 1 where there is no label;
+    the rest goes to the label. The divergence is scaled by the squared temperature, which keeps its gradients as large as the
+    label's.
     """
-    goal = log_probabilities(teacher / temperature, batch.allowed)
-    said = log_probabilities(student / temperature, batch.allowed)
-    divergence = (goal.exp() * (goal - said) * batch.allowed).sum(-1) * temperature**2
+    both_know = batch.allowed[:, taught]
+    goal = log_probabilities(teacher / temperature, both_know)
+    said = log_probabilities(student[:, taught] / temperature, both_know)
+    divergence = (goal.exp() * (goal - said) * both_know).sum(-1) * temperature**2
     label_loss = -(batch.target * log_probabilities(student, batch.allowed)).sum(-1)
     return (teacher_shares * divergence + (1 - teacher_shares) * label_loss).mean()
 
@@ -168,8 +173,8 @@ def distil(
     """Train a student that starts from the first teacher's own layers (``config.finetune.layers``); leave it in ``out/model``.
 
     Several teachers answer by the mean of their logits, as an ensemble does. All of them and the student share one
-    tokenizer, so one encoding serves all. Rows without label take part, and so do neutral texts of a kind that knows only
-    negative and positive: their label is half of each.
+    tokenizer, so one encoding serves all. Rows without label take part. Where rows of a kind are neutral and the teachers know
+    only negative and positive, the student gets a neutral column, which the labels alone teach.
 
     :raises UsageError: no layers or teachers are named, the teachers differ in vocabulary or columns, or a trusted source is
         among no rows.
@@ -178,11 +183,13 @@ def distil(
         raise UsageError("there is nobody to learn from", hint="name a teacher's folder")
     if config.finetune.layers is None:
         raise UsageError("say which of the teacher's layers the student keeps")
-    student, tokenizer, columns = models.load(teacher_folders[0])
-    teachers = [_teacher(folder, tokenizer, columns) for folder in teacher_folders]
-    models.keep_layers(student, config.finetune.layers)
-    answers = TeacherAnswers(teachers, len(rows), columns.width)
-    objective = _objective(answers, teacher_shares_of(rows, config), config.finetune.layers, config)
+    student, tokenizer, known = models.load(teacher_folders[0])
+    teachers = [_teacher(folder, tokenizer, known) for folder in teacher_folders]
+    columns = columns_with_neutral(known, rows)
+    models.keep_layers(models.with_columns(student, known, columns), config.finetune.layers)
+    answers = TeacherAnswers(teachers, len(rows))
+    taught = [column for kind, labels in known.labels.items() for column in columns.of(kind, labels)]
+    objective = _objective(answers, taught, teacher_shares_of(rows, config), config.finetune.layers, config)
     return finetune_model(
         student,
         tokenizer,
@@ -196,7 +203,17 @@ def distil(
         stage="distil",
         inputs=inputs,
         remembered=[answers],
-        neutral_is_doubt=True,
+    )
+
+
+def columns_with_neutral(known: Columns, rows: Sequence[Row]) -> Columns:
+    """The teachers' columns, with a neutral one for every kind of negative and positive of which a row is neutral."""
+    neutral = {row.kind for row in rows if row.label == "neutral"}
+    return Columns(
+        {
+            kind: LABELS if kind in neutral and set(labels) == {"negative", "positive"} else labels
+            for kind, labels in known.labels.items()
+        }
     )
 
 
@@ -212,7 +229,11 @@ def _teacher(folder: Path, tokenizer: Tokenizer, columns: Columns) -> PreTrained
 
 
 def _objective(
-    answers: TeacherAnswers, teacher_shares: torch.Tensor, layers: Sequence[int], config: DistilConfig
+    answers: TeacherAnswers,
+    taught: Sequence[int],
+    teacher_shares: torch.Tensor,
+    layers: Sequence[int],
+    config: DistilConfig,
 ) -> Objective:
     """The divergence from the teacher's answers and, in the first epochs, the distance from its hidden states."""
     if config.hidden_weight == 0:
@@ -230,6 +251,7 @@ def _objective(
             said.logits.float(),
             goal,
             batch,
+            taught=taught,
             temperature=config.temperature,
             teacher_shares=teacher_shares[batch.index],
         )

@@ -17,12 +17,12 @@ from training.data import Row
 from training.finetune import pad_id_of
 from training.metrics import Floats, Ints, confusion, score
 from training.model import Columns
-from training.predict import gold_of, logits_for, probabilities_of
-from training.sets import kind_of, split_by_kind
+from training.predict import logits_for, probabilities_of
+from training.sets import gold_of, kind_of, labels_of_set, split_by_kind
 from worker.errors import UsageError
 
 
-def logits_and_gold(
+def logits_on(
     model: PreTrainedModel,
     tokenizer: Tokenizer,
     columns: Columns,
@@ -30,8 +30,8 @@ def logits_and_gold(
     *,
     max_tokens: int,
     bfloat16: bool = False,
-) -> tuple[Floats, Ints]:
-    """Logits [rows, columns] and the gold label's index [rows], -1 where nobody labelled it.
+) -> Floats:
+    """Logits [rows, columns].
 
     :raises UsageError: a row's kind or label has no column, or a text has more tokens than the encoder has positions.
     """
@@ -42,9 +42,7 @@ def logits_and_gold(
             f"there are texts of more tokens than the encoder's {positions} positions",
             hint=f"give --max-tokens {positions}, or fewer",
         )
-    return logits_for(model, examples, columns, pad_id=pad_id_of(tokenizer), bfloat16=bfloat16), gold_of(
-        examples
-    )
+    return logits_for(model, examples, columns, pad_id=pad_id_of(tokenizer), bfloat16=bfloat16)
 
 
 def score_set(
@@ -76,16 +74,17 @@ def evaluate(
 ) -> dict[str, dict[str, Any]]:
     """Scores of every set; a set of several kinds is scored as one for each (``name_kind``).
 
+    A set without neutral rows is scored as the choice between the other labels (:func:`training.sets.labels_of_set`).
+
     :raises UsageError: a row has no label, or one that the model does not know.
     """
     results = {}
     for name, rows in split_by_kind(sets).items():
         kind = _labelled_kind(name, rows)
-        logits, gold = logits_and_gold(
-            model, tokenizer, columns, rows, max_tokens=max_tokens, bfloat16=bfloat16
-        )
-        probabilities = probabilities_of(logits, columns.of(kind), temperatures.get(kind, 1.0))
-        results[name] = score_set(rows, probabilities, gold, columns.labels[kind])
+        labels = labels_of_set(rows, columns.labels[kind])
+        logits = logits_on(model, tokenizer, columns, rows, max_tokens=max_tokens, bfloat16=bfloat16)
+        probabilities = probabilities_of(logits, columns.of(kind, labels), temperatures.get(kind, 1.0))
+        results[name] = score_set(rows, probabilities, gold_of(rows, labels), labels)
     return results
 
 
@@ -123,8 +122,9 @@ def calibrate(
 ) -> Calibration:
     """The temperature of every kind that a validation set is of, and the neutral share of every kind of ``doubtful``.
 
-    ``doubtful`` are texts that should be neutral, of kinds whose model has no neutral label; the polar texts are those of
-    the validation sets. Blocks for a forward over all of them.
+    A set without neutral rows says nothing of how likely neutral is, only of the choice between the others. ``doubtful`` are
+    texts that should be neutral, of kinds whose model has no neutral label; the polar texts are those of the validation sets.
+    Blocks for a forward over all of them.
 
     :raises UsageError: a validation row has no label, a kind is not the model's, or doubtful texts are of a kind that has a
         neutral label or no validation set.
@@ -133,9 +133,10 @@ def calibrate(
     by_kind: dict[str, list[tuple[Floats, Ints]]] = {}
     for name, rows in split_by_kind(sets).items():
         kind = _labelled_kind(name, rows)
-        pair = logits_and_gold(model, tokenizer, columns, rows, max_tokens=max_tokens)
-        by_kind.setdefault(kind, []).append(pair)
-    temperatures = {kind: fit_temperature(pairs, columns.of(kind)) for kind, pairs in by_kind.items()}
+        labels = labels_of_set(rows, columns.labels[kind])
+        logits = logits_on(model, tokenizer, columns, rows, max_tokens=max_tokens)
+        by_kind.setdefault(kind, []).append((logits[:, columns.of(kind, labels)], gold_of(rows, labels)))
+    temperatures = {kind: fit_temperature(pairs) for kind, pairs in by_kind.items()}
     neutral = {}
     for rows in split_by_kind({"doubtful": doubtful}).values():
         kind = kind_of(rows)
@@ -145,10 +146,10 @@ def calibrate(
                 f"doubtful texts of kind `{kind}`, which has {why}",
                 hint="doubtful texts choose the neutral share of a kind with two labels, beside its validation set",
             )
-        unsure, _ = logits_and_gold(model, tokenizer, columns, rows, max_tokens=max_tokens)
-        place = columns.labels[kind].index("positive")
+        unsure = logits_on(model, tokenizer, columns, rows, max_tokens=max_tokens)[:, columns.of(kind)]
+        labels = columns.labels[kind]
         positive = [
-            probabilities_of(logits, columns.of(kind), temperatures[kind])[:, place]
+            probabilities_of(logits, range(len(labels)), temperatures[kind])[:, labels.index("positive")]
             for logits in (unsure, *(logits for logits, _ in by_kind[kind]))
         ]
         share, called, lost = fit_neutral_share(

@@ -22,8 +22,9 @@ from training.metrics import score
 from training.model import Columns
 from training.objective import Objective
 from training.options import RecipeConfig
-from training.predict import gold_of, logits_for, probabilities_of
+from training.predict import logits_for, probabilities_of
 from training.runs import peak_resident_mb, read_json, write_json, write_run
+from training.sets import gold_of, labels_of_set
 from training.trainer import State, TrainConfig, Trainer, Validation, run_length
 from worker.errors import UsageError
 
@@ -74,18 +75,23 @@ class FinetuneConfig:
             )
 
 
-def validate_on(sets: Mapping[str, Sequence[Example]], columns: Columns, *, pad_id: int) -> Validation:
-    """A function that scores a model: ``accuracy`` (mean over sets) and the accuracy of every set."""
+def validate_on(
+    rows: Mapping[str, Sequence[Row]], sets: Mapping[str, Sequence[Example]], columns: Columns, *, pad_id: int
+) -> Validation:
+    """A function that scores a model: ``accuracy`` (mean over sets) and the accuracy of every set.
+
+    ``sets``: some of ``rows``, encoded. A set is scored by the labels that occur in it (:func:`training.sets.labels_of_set`).
+    """
 
     def validation(model: PreTrainedModel, bfloat16: bool) -> dict[str, float]:
         result: dict[str, float] = {}
         f1: list[float] = []
         for name, examples in sets.items():
             kind = examples[0].kind
+            labels = labels_of_set(rows[name], columns.labels[kind])
             logits = logits_for(model, examples, columns, pad_id=pad_id, bfloat16=bfloat16)
-            scores = score(
-                probabilities_of(logits, columns.of(kind)), gold_of(examples), columns.labels[kind]
-            )
+            probabilities = probabilities_of(logits, columns.of(kind, labels))
+            scores = score(probabilities, gold_of(rows[name], labels), labels)
             result[name], f1 = scores.accuracy, [*f1, scores.macro_f1]
         return {"accuracy": float(np.mean(list(result.values()))), "macro_f1": float(np.mean(f1)), **result}
 
@@ -146,25 +152,22 @@ def finetune_model(
     stage: str = "finetune",
     inputs: Sequence[Path] = (),
     remembered: Sequence[Stateful] = (),
-    neutral_is_doubt: bool = False,
 ) -> State:
     """Train a model that stands already; write before-and-after scores and what it cost (``cost.json``, last) beside it.
 
     ``options`` and ``inputs`` are what ``run.json`` tells; a run with other options is not resumed. ``remembered`` is what
-    the objective keeps from batch to batch, and ``neutral_is_doubt`` what :func:`training.batches.encode` makes of neutral rows.
+    the objective keeps from batch to batch.
 
     :raises UsageError: ``out`` holds a checkpoint of another run. Nothing in it was changed then.
     """
     pad_id = pad_id_of(tokenizer)
-    examples = encode(
-        train_rows, tokenizer, columns, max_tokens=config.max_tokens, neutral_is_doubt=neutral_is_doubt
-    )
+    examples = encode(train_rows, tokenizer, columns, max_tokens=config.max_tokens)
     sets = {
         name: encode(rows, tokenizer, columns, max_tokens=config.max_tokens)
         for name, rows in validation_rows.items()
         if rows
     }
-    validation = validate_on(sets, columns, pad_id=pad_id) if sets else None
+    validation = validate_on(validation_rows, sets, columns, pad_id=pad_id) if sets else None
     torch.manual_seed(
         config.train.seed
     )  # new weights must be the same in every process, and when a run goes on

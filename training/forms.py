@@ -22,8 +22,9 @@ from training.finetune import pad_id_of
 from training.metrics import accuracy
 from training.model import Columns
 from training.objective import logits_of
-from training.predict import gold_of, logits_for, probabilities_of
+from training.predict import logits_for, probabilities_of
 from training.quantise import dequantise_state, half_state, quantise_state
+from training.sets import gold_of, labels_of_set
 from training.static_int8 import to_static_int8
 
 TURNS = 3
@@ -84,7 +85,8 @@ def measure_forms(
         "int8 rows, bfloat16 arithmetic": (_with(model, dequantise_state(rows)), True, _megabytes(rows)),
         "static int8, weights and activations": (static, False, _megabytes(rows)),
     }
-    own, gold = columns.of(test[0].kind), gold_of(examples)
+    labels = labels_of_set(test, columns.labels[test[0].kind])
+    own, gold = columns.of(test[0].kind, labels), gold_of(test, labels)
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     results: dict[str, float] = {}
     for _ in range(TURNS):

@@ -28,13 +28,16 @@ class Columns:
         """Number of logit columns."""
         return sum(len(labels) for labels in self.labels.values())
 
-    def of(self, kind: str) -> list[int]:
-        """The columns of one kind, in the order of its labels."""
+    def of(self, kind: str, labels: Sequence[str] | None = None) -> list[int]:
+        """The columns of one kind, in the order of its labels, or of ``labels``, which must be among them.
+
+        :raises UsageError: the model does not answer for that kind.
+        """
         start = 0
-        for name, labels in self.labels.items():
+        for name, own in self.labels.items():
             if name == kind:
-                return list(range(start, start + len(labels)))
-            start += len(labels)
+                return [start + own.index(label) for label in labels or own]
+            start += len(own)
         raise UsageError(
             f"the model has no head for texts of kind `{kind}`", hint=f"it knows {list(self.labels)}"
         )
@@ -112,6 +115,28 @@ def keep_layers(model: BertForSequenceClassification, layers: Sequence[int]) -> 
         attention.layer_idx = place  # by which prefix tuning finds the layer's part of the prefix
     model.bert.encoder.layer = torch.nn.ModuleList(kept)
     model.config.num_hidden_layers = len(layers)
+    return model
+
+
+def with_columns(
+    model: BertForSequenceClassification, old: Columns, new: Columns
+) -> BertForSequenceClassification:
+    """The same model with the columns of ``new`` instead of those of ``old``. Changes ``model``.
+
+    A label that both know keeps its weights. A label that is new starts at logit 0, which is where a model that cannot tell
+    one side from the other already is.
+    """
+    head = torch.nn.Linear(model.config.hidden_size, new.width)
+    torch.nn.init.zeros_(head.weight)
+    torch.nn.init.zeros_(head.bias)
+    with torch.no_grad():
+        for kind, labels in old.labels.items():
+            known = [label for label in labels if label in new.labels.get(kind, ())]
+            if known:
+                head.weight[new.of(kind, known)] = model.classifier.weight[old.of(kind, known)]
+                head.bias[new.of(kind, known)] = model.classifier.bias[old.of(kind, known)]
+    model.classifier = head
+    model.num_labels = model.config.num_labels = new.width
     return model
 
 

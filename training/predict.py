@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedModel
 
 from training.batches import Example, collate, pack_sorted
-from training.metrics import Floats, Ints
+from training.metrics import Floats
 from training.model import Columns
 from training.objective import logits_of
 
@@ -35,15 +35,7 @@ def logits_for(
 
 
 def probabilities_of(logits: Floats, columns: Sequence[int], temperature: float = 1.0) -> Floats:
-    """Softmax within one kind's columns: [rows, labels of the kind]."""
+    """Softmax within these columns, those of a kind or of some of its labels: [rows, columns]."""
     scaled = logits[:, list(columns)] / temperature
     exponent = np.exp(scaled - scaled.max(-1, keepdims=True))
     return np.asarray(exponent / exponent.sum(-1, keepdims=True))
-
-
-def gold_of(examples: Sequence[Example]) -> Ints:
-    """Index of every example's label among its kind's labels [examples]; -1 where nobody labelled it."""
-    return np.array(
-        [-1 if example.target is None else int(np.argmax(example.target)) for example in examples],
-        dtype=np.int64,
-    )

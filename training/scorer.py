@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from training.data import Row
-from training.metrics import Floats, Ints
+from training.metrics import Floats
 from training.sets import kind_of
 from worker.classify.answers import LABELS
 from worker.errors import ModelError, UsageError
@@ -39,7 +39,7 @@ class Scorer(Protocol):
 
     @property
     def labels(self) -> Mapping[str, tuple[str, ...]]:
-        """The trained labels of every kind."""
+        """The labels that it can answer, of every kind."""
         ...
 
     @property
@@ -47,8 +47,11 @@ class Scorer(Protocol):
         """Size, precision and the like, for the table of models."""
         ...
 
-    def probabilities(self, rows: Sequence[Row]) -> Floats:
-        """[rows, labels of the kind]: calibrated, before the neutral rule. All rows are of one kind. Blocks."""
+    def probabilities(self, rows: Sequence[Row], labels: Sequence[str]) -> Floats:
+        """[rows, labels]: how likely each of these labels is if it is one of them. All rows are of one kind. Blocks.
+
+        ``labels`` are some of :attr:`labels` of that kind; which, says :func:`training.sets.labels_of_set`.
+        """
         ...
 
 
@@ -61,18 +64,22 @@ class BundleScorer:
     details: Mapping[str, str]
     engine: "Engine"
 
-    def probabilities(self, rows: Sequence[Row]) -> Floats:
-        """See :class:`Scorer`. For a kind of two labels the neutral share is given back to both sides in equal parts.
+    def probabilities(self, rows: Sequence[Row], labels: Sequence[str]) -> Floats:
+        """See :class:`Scorer`. A model without a neutral column took neutral from both sides in equal parts, so both get it back.
 
         :raises ModelError: the engine failed on a text.
         """
-        three = self.served(rows)
-        if "neutral" in labels_for(self, kind_of(rows)):
-            return three
-        return three[:, [0, 2]] + three[:, [1]] / 2
+        return self.among(labels, self.served(rows), kind_of(rows))
+
+    def among(self, labels: Sequence[str], served: Floats, kind: str) -> Floats:
+        """What :meth:`probabilities` says, from what :meth:`served` said."""
+        by_rule = "neutral" not in self.engine.bundle.manifest.kinds[kind].labels
+        three = served + served[:, [1]] / 2 if by_rule and "neutral" not in labels else served
+        own = three[:, [LABELS.index(label) for label in labels]]
+        return np.asarray(own / own.sum(-1, keepdims=True))
 
     def served(self, rows: Sequence[Row]) -> Floats:
-        """[rows, negative / neutral / positive] as the worker serves them, so after the neutral rule. Blocks.
+        """[rows, negative / neutral / positive] as the worker serves them. Blocks.
 
         :raises ModelError: the engine failed on a text.
         """
@@ -101,15 +108,13 @@ class ModelScorer:
     columns: "Columns"
     max_tokens: int
 
-    def probabilities(self, rows: Sequence[Row]) -> Floats:
+    def probabilities(self, rows: Sequence[Row], labels: Sequence[str]) -> Floats:
         """See :class:`Scorer`; temperatures are 1."""
-        from training.evaluate import logits_and_gold
+        from training.evaluate import logits_on
         from training.predict import probabilities_of
 
-        logits, _ = logits_and_gold(
-            self.model, self.tokenizer, self.columns, rows, max_tokens=self.max_tokens
-        )
-        return probabilities_of(logits, self.columns.of(kind_of(rows)))
+        logits = logits_on(self.model, self.tokenizer, self.columns, rows, max_tokens=self.max_tokens)
+        return probabilities_of(logits, self.columns.of(kind_of(rows), labels))
 
 
 def open_scorer(folder: Path, *, max_tokens: int = 256) -> Scorer:
@@ -139,11 +144,7 @@ def open_bundle(folder: Path) -> BundleScorer:
     size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
     return BundleScorer(
         name=f"{manifest.name} {manifest.version}",
-        labels={
-            # A label may own several columns (stars), or share one with its opposite.
-            kind: LABELS if "neutral" in head.labels else ("negative", "positive")
-            for kind, head in manifest.kinds.items()
-        },
+        labels=dict.fromkeys(manifest.kinds, LABELS),
         details={
             "size": f"{size / 1e6:.1f} MB",
             "digest": str(engine.digest)[:12],
@@ -174,17 +175,3 @@ def labels_for(scorer: Scorer, kind: str) -> tuple[str, ...]:
             hint=f"it knows {', '.join(scorer.labels)}",
         )
     return scorer.labels[kind]
-
-
-def gold_of_rows(rows: Sequence[Row], labels: Sequence[str]) -> Ints:
-    """The index of every row's label [rows].
-
-    :raises UsageError: a row has another label than these, or none.
-    """
-    index = {label: position for position, label in enumerate(labels)}
-    unknown = {row.label for row in rows if row.label not in index}
-    if unknown:
-        raise UsageError(
-            f"labels {sorted(map(str, unknown))} are not among the model's", hint=f"it has {labels}"
-        )
-    return np.array([index[str(row.label)] for row in rows], dtype=np.int64)

@@ -7,8 +7,8 @@ from typing import Any
 from training import model as models
 from training.data import Row
 from training.evaluate import evaluate, score_set
-from training.scorer import MANIFEST, gold_of_rows, labels_for, open_bundle
-from training.sets import kind_of, split_by_kind
+from training.scorer import MANIFEST, labels_for, open_bundle
+from training.sets import gold_of, kind_of, labels_of_set, split_by_kind
 from worker.classify.answers import LABELS
 
 
@@ -17,8 +17,9 @@ def evaluate_folder(
 ) -> dict[str, dict[str, Any]]:
     """Scores of a bundle (through the worker's engine, so as it is served) or of a trained model's folder.
 
-    A bundle knows its own length limit, and a set with neutral rows is scored by its three served labels, whether the model
-    has a neutral column or a neutral rule. Sets of several kinds are split as :func:`evaluate` does.
+    A bundle knows its own length limit, and serves three labels whether the model has a neutral column or a neutral rule.
+    Of a set without neutral rows it is also told how many are served as neutral (``called_neutral``, a share). Sets of several
+    kinds are split as :func:`evaluate` does.
 
     :raises UsageError: a row has no label, or one that the model does not know.
     :raises ModelError: the bundle cannot be served.
@@ -29,10 +30,9 @@ def evaluate_folder(
     scorer = open_bundle(folder)
     results = {}
     for name, rows in split_by_kind(sets).items():
-        labels = labels_for(scorer, kind_of(rows))
-        by_rule = "neutral" not in labels and any(row.label == "neutral" for row in rows)
-        labels = LABELS if by_rule else labels
-        gold = gold_of_rows(rows, labels)
-        probabilities = scorer.served(rows) if by_rule else scorer.probabilities(rows)
-        results[name] = score_set(rows, probabilities, gold, labels)
+        labels = labels_of_set(rows, labels_for(scorer, kind_of(rows)))
+        gold, served = gold_of(rows, labels), scorer.served(rows)
+        results[name] = score_set(rows, scorer.among(labels, served, kind_of(rows)), gold, labels)
+        if "neutral" not in labels:
+            results[name]["called_neutral"] = float((served.argmax(-1) == LABELS.index("neutral")).mean())
     return results

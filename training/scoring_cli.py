@@ -97,7 +97,9 @@ def export(
     ] = None,
     doubtful: Annotated[
         list[Path] | None,
-        typer.Option(help="Texts that should be neutral: they set the neutral share, beside --validation."),
+        typer.Option(
+            help="Texts that should be neutral, for a model that knows no neutral: they set the neutral share, beside --validation."
+        ),
     ] = None,
     label: Label = None,
     max_tokens: OwnTokens = None,

@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from training.data import Row, columns_of_file, read_rows
+from training.metrics import Ints
 from training.names import distinct_names
 from worker.errors import UsageError
 
@@ -52,6 +55,30 @@ def split_by_kind(sets: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
                 raise UsageError(f"two sets would be called `{own}`", hint="rename one of the files")
             result[own] = [row for row in rows if row.kind == kind]
     return result
+
+
+def labels_of_set(rows: Sequence[Row], known: Sequence[str]) -> tuple[str, ...]:
+    """The labels by which a set is scored: those of its kind, but neutral only where some row is neutral.
+
+    Who made a set of praise and complaint asked nobody for a third answer, so its rows say nothing of neutral, and it is
+    scored as the choice between the two that it is.
+    """
+    neutral = any(row.label == "neutral" for row in rows)
+    return tuple(label for label in known if neutral or label != "neutral")
+
+
+def gold_of(rows: Sequence[Row], labels: Sequence[str]) -> Ints:
+    """The index of every row's label [rows].
+
+    :raises UsageError: a row has another label than these, or none.
+    """
+    index = {label: position for position, label in enumerate(labels)}
+    unknown = {row.label for row in rows if row.label not in index}
+    if unknown:
+        raise UsageError(
+            f"labels {sorted(map(str, unknown))} are not among the model's", hint=f"it has {tuple(labels)}"
+        )
+    return np.array([index[str(row.label)] for row in rows], dtype=np.int64)
 
 
 def kind_of(rows: Sequence[Row]) -> str:

@@ -7,7 +7,6 @@ import torch
 from training.batches import Example, collate, encode, head_and_tail, plan
 from training.data import Row
 from training.model import Columns, load_tokenizer
-from training.predict import gold_of
 from worker.errors import UsageError
 
 BOTH = Columns({"review": ("negative", "positive"), "title": ("negative", "neutral", "positive")})
@@ -57,17 +56,3 @@ def test_a_label_or_kind_without_column_is_refused(base: Path) -> None:
     assert "negative, positive" in str(error.value.hint)
     with pytest.raises(UsageError, match="kind `ad`"):
         encode([Row("好", None, "ad")], tokenizer, BOTH, max_tokens=8)
-
-
-def test_a_row_that_nobody_labelled_has_no_gold(base: Path) -> None:
-    rows = [Row("好", "positive"), Row("好")]
-    assert gold_of(encode(rows, load_tokenizer(base), BOTH, max_tokens=8)).tolist() == [1, -1]
-
-
-def test_a_neutral_text_teaches_doubt_where_there_is_no_neutral_column(base: Path) -> None:
-    rows = [Row("好", "neutral"), Row("好", "positive"), Row("好", "neutral", "title")]
-    examples = encode(rows, load_tokenizer(base), BOTH, max_tokens=8, neutral_is_doubt=True)
-    assert [example.target for example in examples] == [(0.5, 0.5), (0.0, 1.0), (0.0, 1.0, 0.0)]
-    stars = Columns({"review": ("bad", "good")})
-    with pytest.raises(UsageError, match="neutral"):
-        encode(rows[:1], load_tokenizer(base), stars, max_tokens=8, neutral_is_doubt=True)

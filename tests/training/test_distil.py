@@ -11,7 +11,8 @@ from transformers import BertForSequenceClassification
 from training import model as models
 from training.batches import Batch, collate, encode
 from training.data import Row
-from training.distil import DistilConfig, TeacherAnswers, distil
+from training.distil import DistilConfig, TeacherAnswers, distil, distillation_loss
+from training.evaluate import logits_on
 from training.finetune import FinetuneConfig
 from training.model import Columns, build, load_tokenizer
 from training.objective import logits_of
@@ -67,7 +68,7 @@ def test_the_teacher_is_asked_once_a_text_when_its_hidden_states_are_not(
 def test_a_remembered_answer_is_the_teachers(base: Path, train_rows: list[Row]) -> None:
     model = build(str(base), COLUMNS, seed=3).train(False)
     batch = _batch(base, train_rows[:7])
-    answers = TeacherAnswers([model], 7, COLUMNS.width)
+    answers = TeacherAnswers([model], 7)
     with torch.no_grad():
         fresh = logits_of(model, batch)
     for _ in range(2):
@@ -86,17 +87,17 @@ def test_several_teachers_answer_by_their_mean_and_the_first_shows_its_layers(
     with torch.no_grad():
         one, other = logits_of(first, batch), logits_of(second, batch)
     assert not torch.allclose(one, other)
-    torch.testing.assert_close(TeacherAnswers([first, second], 7, COLUMNS.width).of(batch), (one + other) / 2)
-    logits, hidden = TeacherAnswers([first, second], 7, COLUMNS.width).with_hidden(batch)
+    torch.testing.assert_close(TeacherAnswers([first, second], 7).of(batch), (one + other) / 2)
+    logits, hidden = TeacherAnswers([first, second], 7).with_hidden(batch)
     torch.testing.assert_close(logits, (one + other) / 2)
-    torch.testing.assert_close(hidden, TeacherAnswers([first], 7, COLUMNS.width).with_hidden(batch)[1])
+    torch.testing.assert_close(hidden, TeacherAnswers([first], 7).with_hidden(batch)[1])
 
 
 def test_every_teacher_but_the_first_is_asked_once_a_text(base: Path, train_rows: list[Row]) -> None:
     teachers = [build(str(base), COLUMNS, seed=seed).train(False) for seed in (3, 4)]
     asked: list[int] = []
     teachers[1].register_forward_hook(lambda *_: asked.append(1))
-    answers, batch = TeacherAnswers(teachers, 7, COLUMNS.width), _batch(base, train_rows[:7])
+    answers, batch = TeacherAnswers(teachers, 7), _batch(base, train_rows[:7])
     for _ in range(3):
         answers.with_hidden(batch)
         answers.of(batch)
@@ -153,7 +154,6 @@ def test_trusted_labels_are_learned_against_the_teacher(
 ) -> None:
     """The teacher is untrained and has the whole weight, so only a trusted source can teach anything."""
     rows = [replace(row, source="sure") for row in train_rows]
-    rows.append(Row("the is the is", "neutral", source="sure"))  # taken as doubt, not refused
 
     def taught(trusted: tuple[str, ...]) -> float:
         config = DistilConfig(
@@ -173,6 +173,56 @@ def test_trusted_labels_are_learned_against_the_teacher(
         taught(("other",))
     assert taught(()) < 0.8
     assert taught(("sure",)) > 0.95
+
+
+def test_a_label_that_the_teacher_does_not_know_is_learned_beside_what_it_says(
+    base: Path, teacher: Path, train_rows: list[Row], tmp_path: Path
+) -> None:
+    """Neutral texts hold none of the strong words; the untrained teacher has the whole weight on all others."""
+    neutral = [
+        Row(f"the {word} is {'the ' * number}", "neutral", source="sure")
+        for word in ("book", "phone", "hotel")
+        for number in range(20)
+    ]
+    config = DistilConfig(
+        finetune=FinetuneConfig(train=replace(QUICK, epochs=20), max_tokens=32, layers=(0, 1, 2, 3)),
+        teacher_share=1.0,
+        trusted=("sure",),
+        hidden_weight=0.0,
+    )
+    polar = [replace(row, source="sure") if number % 4 == 0 else row for number, row in enumerate(train_rows)]
+    distil(
+        [teacher],
+        [*polar, *neutral],
+        {"polar": train_rows[:20], "mixed": [*train_rows[:5], *neutral[:5]]},
+        tmp_path / "run",
+        config,
+    )
+    student, tokenizer, columns = models.load(tmp_path / "run" / "model")
+    assert columns.labels == {"review": ("negative", "neutral", "positive")}
+    said = logits_on(student, tokenizer, columns, [*neutral, *train_rows], max_tokens=32).argmax(-1)
+    assert (said[: len(neutral)] == 1).mean() > 0.9
+    assert (said[len(neutral) :] == 1).mean() < 0.1
+
+
+def test_the_divergence_is_of_the_choice_among_what_the_teacher_knows(
+    base: Path, train_rows: list[Row]
+) -> None:
+    three = Columns({"review": ("negative", "neutral", "positive")})
+    rows = [replace(row, label=None) for row in train_rows[:6]]
+    batch = collate(encode(rows, load_tokenizer(base), three, max_tokens=32), three, pad_id=1)
+    torch.manual_seed(0)
+    student, teacher = torch.randn(6, 3), torch.randn(6, 2)
+
+    def loss(student: torch.Tensor) -> torch.Tensor:
+        return distillation_loss(
+            student, teacher, batch, taught=[0, 2], temperature=2.0, teacher_shares=torch.ones(6)
+        )
+
+    assert loss(student) > 0
+    torch.testing.assert_close(loss(student), loss(student + torch.tensor([0.0, 5.0, 0.0])))
+    agreeing = torch.stack([teacher[:, 0], student[:, 1], teacher[:, 1]], dim=1)
+    torch.testing.assert_close(loss(agreeing), torch.tensor(0.0))
 
 
 def _batch(base: Path, rows: list[Row]) -> Batch:

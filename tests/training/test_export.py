@@ -185,8 +185,25 @@ def test_neutral_rows_are_scored_by_the_neutral_rule(trained: Path, tmp_path: Pa
         scores = evaluate_folder(tmp_path, {"x": rows, "y": rows[:40]}, max_tokens=32)
         assert scores["x"]["f1"].keys() == {"negative", "neutral", "positive"}
         assert scores["y"]["f1"].keys() == {"negative", "positive"}
-        called.append(sum(row[1] for row in scores["x"]["confusion"]))
-    assert called[0] == 0 < called[1]
+        called.append((sum(row[1] for row in scores["x"]["confusion"]), scores["y"]["called_neutral"]))
+        assert "called_neutral" not in scores["x"]
+    assert called[0] == (0, 0.0)
+    assert called[1] == (42, 1.0)
+
+
+def test_a_set_of_two_labels_is_the_same_choice_with_a_neutral_column_and_without(
+    trained: Path, tmp_path: Path
+) -> None:
+    model, tokenizer, columns = models.load(trained)
+    three = models.Columns({**columns.labels, "review": ("negative", "neutral", "positive")})
+    models.save(models.with_columns(model, columns, three), tokenizer, three, tmp_path / "three")
+    rows = make_rows(40, seed=9)
+    scores = {}
+    for folder in (trained, tmp_path / "three"):
+        export_bundle(folder, tmp_path / "bundle", _config(canaries=()))
+        scores[folder] = evaluate_folder(tmp_path / "bundle", {"x": rows}, max_tokens=32)["x"]
+    assert scores[trained]["confusion"] == scores[tmp_path / "three"]["confusion"]
+    assert scores[trained]["ece"] == pytest.approx(scores[tmp_path / "three"]["ece"], abs=1e-5)
 
 
 def test_labels_that_no_worker_serves_are_not_exported(trained: Path, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_the_fitted_temperature_takes_back_overconfidence() -> None:
     true_logits = chooser.normal(size=(4_000, 2)) * 2
     chance = probabilities_of(true_logits, [0, 1])[:, 1]
     gold = (chooser.random(4_000) < chance).astype(np.int64)
-    assert fit_temperature([(true_logits * 3, gold)], [0, 1]) == pytest.approx(3.0, rel=0.1)
+    assert fit_temperature([(true_logits * 3, gold)]) == pytest.approx(3.0, rel=0.1)
 
 
 def test_neutral_keeps_the_sum_and_the_order_of_the_two_sides() -> None:

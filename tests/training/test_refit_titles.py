@@ -37,12 +37,14 @@ def test_titles_are_learned_anew_and_reviews_keep_every_bit(
     swapped = [Row(row.text, SWAP[str(row.label)], "title") for row in TITLES]
     reached = refit_titles(trained, swapped, tmp_path / "model", max_tokens=32)
     before, after = open_scorer(trained, max_tokens=32), open_scorer(tmp_path / "model", max_tokens=32)
-    answers = after.probabilities(swapped).argmax(-1)
-    right = np.mean([after.labels["title"][a] == row.label for a, row in zip(answers, swapped, strict=True)])
+    labels = after.labels["title"]
+    answers = after.probabilities(swapped, labels).argmax(-1)
+    right = np.mean([labels[a] == row.label for a, row in zip(answers, swapped, strict=True)])
     assert right == pytest.approx(reached)
     assert reached > 0.9
     reviews = make_rows(40, seed=2)
-    assert np.array_equal(before.probabilities(reviews), after.probabilities(reviews))
+    labels = after.labels["review"]
+    assert np.array_equal(before.probabilities(reviews, labels), after.probabilities(reviews, labels))
 
 
 def test_a_tone_without_titles_is_refused(trained: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.training.rows import make_rows
-from training.data import Row
+from training.data import Row, records
 from training.distil import DistilConfig
 from training.export import load_bundle
 from training.finetune import FinetuneConfig
@@ -24,7 +25,7 @@ from training.recipes.shipped import (
     stage_data,
     validation_sets,
 )
-from training.recipes.shipped_data import doubtful_rows, prepare_shipped
+from training.recipes.shipped_data import prepare_shipped
 from training.reviews import judged
 from training.reviews.judged import text_hash
 from training.trainer import TrainConfig
@@ -146,17 +147,25 @@ def test_the_rows_scored_while_training_are_drawn_from_the_whole_set(data: Path,
     assert any(row in whole[len(whole) // 2 :] for row in drawn)
 
 
-def test_sentences_with_two_minds_are_doubtful(data: Path) -> None:
-    texts = [row.text for row in doubtful_rows(data)]
-    assert texts
-    assert all("there" in text for text in texts)
+def test_validation_rows_of_chnsenticorp_have_no_copy_in_its_training_set(data: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "copied"
+    shutil.copytree(data, copied)
+    dev, train = (list(records(data / f"zh_chnsenticorp_{part}.jsonl.gz")) for part in ("dev", "train"))
+    _write(copied, "zh_chnsenticorp_train", [*train, *dev[:4]])
+    before, after = (
+        {row.text for row in prepare_shipped(folder).splits["validation_chn"]} for folder in (data, copied)
+    )
+    assert before - after == {record["text"] for record in dev[:4]} & before != set()
 
 
 def test_the_whole_recipe_gives_a_bundle_and_skips_what_is_done(
     base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool = prepare_shipped(data).splits["unlabelled"]
-    monkeypatch.setattr(judged, "labels", lambda: {text_hash(row.text): "neutral" for row in pool[:5]})
+    splits = prepare_shipped(data).splits
+    read = [*splits["unlabelled"][:5], *splits["validation_shop"][:8]]
+    labels = {text_hash(row.text): row.label or "neutral" for row in read}
+    labels[text_hash(read[-1].text)] = "neutral"
+    monkeypatch.setattr(judged, "labels", lambda: labels)
     quick = TrainConfig(
         epochs=0.2, lr=2e-3, tokens_per_batch=1_024, precision="float32", evaluate_every_steps=50
     )
@@ -175,7 +184,11 @@ def test_the_whole_recipe_gives_a_bundle_and_skips_what_is_done(
     first = reproduce(data, str(base), tmp_path / "run", tmp_path / "bundle", config)
     sets = first["evaluation"]["sets"]
     assert {"chn", "chn_clean", "shop", "amazon", "sst2", "title", "written_polar"} <= sets.keys()
-    assert sets["written"]["f1"].keys() == {"negative", "neutral", "positive"}
+    assert (
+        sets["written"]["f1"].keys() == sets["validated"]["f1"].keys() == {"negative", "neutral", "positive"}
+    )
+    assert first["kinds"]["review"]["labels"] == ["negative", "neutral", "positive"]
+    assert sets["validated"]["rows"] == 8
     bundle = load_bundle(tmp_path / "bundle")
     assert bundle.model.config.num_hidden_layers == 2
     assert bundle.tokenizer.get_vocab_size() == 70

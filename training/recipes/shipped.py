@@ -20,8 +20,9 @@ from training.export import ExportConfig, export_bundle
 from training.finetune import FinetuneConfig, finetune
 from training.model import Columns, choose_pieces, prune_embeddings, prune_tokenizer
 from training.prepare import without
-from training.recipes.shipped_data import SEED, doubtful_rows, prepare_shipped
+from training.recipes.shipped_data import SEED, prepare_shipped
 from training.reviews import judged, written
+from training.reviews.neutral import shift_neutral
 from training.runs import read_json, write_json
 from training.scores import evaluate_folder
 from training.titles.refit import labelled_by_functions, refit_titles
@@ -113,10 +114,22 @@ def read_split(folder: Path, name: str) -> list[Row]:
     return read_rows(folder / f"{name}.jsonl.gz")
 
 
-def validation_sets(folder: Path, limit: int | None = None) -> dict[str, list[Row]]:
-    """All validation splits by name; of each ``limit`` rows at random, because they stand in the order of their sets."""
+def validation_sets(
+    folder: Path, limit: int | None = None, *, neutral_reviews: bool = True
+) -> dict[str, list[Row]]:
+    """All validation splits by name; of each ``limit`` rows at random, because they stand in the order of their sets.
+
+    ``neutral_reviews``: False leaves these out, for a model that does not know them yet.
+    """
     names = sorted(path.name.removesuffix(".jsonl.gz") for path in folder.glob("validation_*.jsonl.gz"))
-    sets = {name.removeprefix("validation_"): read_split(folder, name) for name in names}
+    sets = {
+        name.removeprefix("validation_"): [
+            row
+            for row in read_split(folder, name)
+            if neutral_reviews or (row.kind, row.label) != ("review", "neutral")
+        ]
+        for name in names
+    }
     if limit is None:
         return sets
     return {
@@ -151,7 +164,7 @@ def stage_teacher(base: Path, splits: Path, folder: Path, config: FinetuneConfig
         finetune(
             str(base),
             [*(row for row in rows if row.kind != "title"), *titles[::TITLES_FOR_TEACHER]],
-            validation_sets(splits, VALIDATION_LIMIT),
+            validation_sets(splits, VALIDATION_LIMIT, neutral_reviews=False),
             folder,
             config,
             inputs=[splits / "train.jsonl.gz"],
@@ -168,10 +181,12 @@ def stage_student(
 ) -> Path:
     """Some of the first teacher's layers, taught by all teachers on the ``parts``: splits, and how often each comes."""
     if not (folder / "model" / "columns.json").is_file():
+        rows = [row for name, copies in parts.items() for row in read_split(splits, name) * copies]
+        knows_neutral = any((row.kind, row.label) == ("review", "neutral") for row in rows)
         distil(
             teachers,
-            [row for name, copies in parts.items() for row in read_split(splits, name) * copies],
-            validation_sets(splits, VALIDATION_LIMIT),
+            rows,
+            validation_sets(splits, VALIDATION_LIMIT, neutral_reviews=knows_neutral),
             folder,
             config,
             inputs=[splits / f"{name}.jsonl.gz" for name in parts],
@@ -193,8 +208,19 @@ def stage_titles(student: Path, splits: Path, out: Path, max_tokens: int) -> Pat
     return folder
 
 
+def stage_neutral(student: Path, splits: Path, out: Path, max_tokens: int) -> Path:
+    """The student with neutral as likely among reviews as a reader found it in the validation sets.
+
+    The choice between negative and positive stays the same to the bit.
+    """
+    folder = out / "neutral"
+    if not (folder / "columns.json").is_file():
+        shift_neutral(student, read_split(splits, "validated"), folder, max_tokens=max_tokens)
+    return folder
+
+
 def stage_bundle(
-    trained: Path, data: Path, splits: Path, out: Path, config: BundleConfig, *, max_tokens: int
+    trained: Path, splits: Path, out: Path, config: BundleConfig, *, max_tokens: int
 ) -> dict[str, Any]:
     """Calibrate on validation, score every test set once as the worker would, and write the bundle to ``out``.
 
@@ -202,13 +228,12 @@ def stage_bundle(
     much for a shop's reviews.
     """
     sets = {name: rows for name, rows in validation_sets(splits).items() if name != "written"}
-    found = calibrate(trained, sets, doubtful_rows(data), max_tokens=max_tokens)
+    found = calibrate(trained, sets, max_tokens=max_tokens)
     export = ExportConfig(
         name="tagline-zh-en-small",
         version=config.version,
         max_tokens=max_tokens,
         temperatures=found.temperatures,
-        neutral_shares={kind: fitted["share"] for kind, fitted in found.neutral.items()},
         canaries=config.canaries,
     )
     # Exported twice: the scores must come from the stored int8 weights, and the manifest must hold the scores.
@@ -220,7 +245,6 @@ def stage_bundle(
             row["linear"] = linear[name]
     evaluation = {
         "sets": scores,
-        "neutral": found.neutral,
         "split_counts": read_json(splits / "counts.json"),
         "notes": list(config.notes),
     }
@@ -230,22 +254,28 @@ def stage_bundle(
 def stage_baseline(splits: Path) -> dict[str, float]:
     """Accuracy of TF-IDF + logistic regression, trained on the labelled training split, on every test set that it can answer.
 
-    It knows no neutral review, so the written reviews are scored without theirs only.
+    It knows no neutral review, so the sets that have some are left out.
     """
     path = splits / "baseline.json"
     if not path.is_file():
-        sets = {name: rows for name, rows in test_sets(splits).items() if name != "written"}
+        sets = {
+            name: rows
+            for name, rows in test_sets(splits).items()
+            if rows[0].kind == "title" or all(row.label != "neutral" for row in rows)
+        }
         write_json(path, linear_rows(read_split(splits, "train"), sets))
     return dict(read_json(path))
 
 
 def test_sets(splits: Path) -> dict[str, list[Row]]:
-    """The test splits by name, and as sets of their own the clean rows of ChnSentiCorp and the written reviews with a verdict."""
+    """The test splits by name, and as sets of their own the clean rows of ChnSentiCorp, the written reviews with a verdict, and
+    the validation texts that a reader labelled.
+    """
     names = sorted(path.name.removesuffix(".jsonl.gz") for path in splits.glob("test_*.jsonl.gz"))
     sets = {name.removeprefix("test_"): read_split(splits, name) for name in names}
     clean = [replace(row, category="") for row in sets["chn"] if row.category == "clean"]
     polar = [row for row in sets["written"] if row.label != "neutral"]
-    return {"chn_clean": clean, **sets, "written_polar": polar}
+    return {"chn_clean": clean, **sets, "written_polar": polar, "validated": read_split(splits, "validated")}
 
 
 def reproduce(data: Path, base: str, out: Path, bundle: Path, config: ShippedConfig) -> dict[str, Any]:
@@ -258,8 +288,8 @@ def reproduce(data: Path, base: str, out: Path, bundle: Path, config: ShippedCon
         before = _taught_by_teachers(pruned, splits, out, config)
         student = stage_student([before], splits, out / "last", config.last, parts)
     max_tokens = config.last.finetune.max_tokens
-    fitted = stage_titles(student, splits, out, max_tokens)
-    return stage_bundle(fitted, data, splits, bundle, config.bundle, max_tokens=max_tokens)
+    fitted = stage_titles(stage_neutral(student, splits, out, max_tokens), splits, out, max_tokens)
+    return stage_bundle(fitted, splits, bundle, config.bundle, max_tokens=max_tokens)
 
 
 def _taught_by_teachers(pruned: Path, splits: Path, out: Path, config: ShippedConfig) -> Path:

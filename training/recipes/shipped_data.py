@@ -24,7 +24,7 @@ ENGLISH_SENTENCES = 36_000
 """Unlabelled English sentences for distillation: about 0.9 M tokens."""
 
 VALIDATION_WRITTEN = 400
-"""Written reviews, of the same trades as those trained on, that choose the best step; the neutral ones among them are left out."""
+"""Written reviews, of the same trades as those trained on, that choose the best step."""
 
 _POLARITY = {"0": "negative", "1": "positive"}
 _CONDITIONS_ZH = (
@@ -144,26 +144,11 @@ def _unanimous(rows: list[dict[str, Any]], source: str) -> list[Row]:
     ]
 
 
-def doubtful_rows(folder: Path) -> list[Row]:
-    """Review sentences that are neither good nor bad as a whole: their aspects disagree, or are all neutral.
-
-    From the aspect sets' train files. Nothing is trained on them; the neutral share is chosen with their help.
-    """
-    tones: dict[str, set[str]] = {}
-    for name in ("en_aspect_laptops", "en_aspect_restaurants", "zh_aspect_hair"):
-        for row in records(folder / f"{name}_train.jsonl.gz"):
-            tones.setdefault(row["text"].replace("$T$", row["aspect"]), set()).add(row["sentiment"])
-    return [
-        Row(text, None, "review", "", "doubtful")
-        for text, tone in tones.items()
-        if {"negative", "positive"} <= tone or tone == {"neutral"}
-    ]
-
-
 def prepare_shipped(folder: Path) -> Prepared:
     """All splits of the shipped bundle's training, checked for leaks.
 
-    Splits: ``train``, ``unlabelled``, ``written``, ``judged``, ``validation_*`` and ``test_*``.
+    Splits: ``train``, ``unlabelled``, ``written``, ``judged``, ``validation_*``, ``test_*``, and ``validated``: the texts of the
+    validation splits that were judged, with that label.
     """
     sets = read_sets(folder)
     counts: dict[str, int] = {}
@@ -176,6 +161,8 @@ def prepare_shipped(folder: Path) -> Prepared:
     test_shop, shopping = take_share(shopping, round(0.05 * len(sets["shopping"])), seed=SEED)
     held += test_shop
     chn_dev, counts["chn_dev_dropped_as_test"] = without(deduplicate(chn_dev)[0], held)
+    # As the test set's clean rows: copies within this set often carry another label.
+    chn_dev, counts["chn_dev_dropped_as_copies"] = without(chn_dev, sets["chn_train"])
     shopping, counts["shopping_dropped_as_chn_dev"] = without(shopping, chn_dev)
     validation_shop, shopping = take_share(shopping, 1_500, seed=SEED + 1)
 
@@ -205,7 +192,7 @@ def prepare_shipped(folder: Path) -> Prepared:
         "validation_shop": validation_shop,
         "validation_amazon": validation_amazon,
         "validation_headline": deduplicate(validation_headlines)[0],
-        "validation_written": [row for row in validation_written if row.label != "neutral"],
+        "validation_written": validation_written,
         "validation_title": validation_title,
     }
     for name, rows in validation_parts.items():
@@ -244,6 +231,7 @@ def prepare_shipped(folder: Path) -> Prepared:
         "unlabelled": unlabelled,
         "written": written,
         "judged": [*corrected, *judged],
+        "validated": take_judged(row for row in validation if row.kind == "review")[0],
         **validation_parts,
         "test_chn": chn_test,
         "test_shop": test_shop,

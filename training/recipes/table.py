@@ -16,11 +16,12 @@ import numpy as np
 
 from training import model as models
 from training.data import Row, file_digest
-from training.evaluate import logits_and_gold
+from training.evaluate import logits_on
 from training.metrics import Floats, accuracy
 from training.predict import probabilities_of
 from training.recipes.ensemble import average_probabilities, soup
 from training.runs import read_json
+from training.sets import gold_of, labels_of_set
 from worker.errors import UsageError
 
 NEVER = "1000000000"
@@ -161,11 +162,13 @@ def ensembles(out: Path, rows: Sequence[Row], *, seeds: int, max_tokens: int) ->
     members: list[Floats] = []
     for folder in folders:
         model, tokenizer, columns = models.load(folder)
-        logits, gold = logits_and_gold(model, tokenizer, columns, rows, max_tokens=max_tokens)
-        members.append(probabilities_of(logits, columns.of(rows[0].kind)))
-    logits, _ = logits_and_gold(soup(folders), tokenizer, columns, rows, max_tokens=max_tokens)
+        labels = labels_of_set(rows, columns.labels[rows[0].kind])
+        own, gold = columns.of(rows[0].kind, labels), gold_of(rows, labels)
+        logits = logits_on(model, tokenizer, columns, rows, max_tokens=max_tokens)
+        members.append(probabilities_of(logits, own))
+    logits = logits_on(soup(folders), tokenizer, columns, rows, max_tokens=max_tokens)
     averaged = accuracy(average_probabilities(members), gold)
-    souped = accuracy(probabilities_of(logits, columns.of(rows[0].kind)), gold)
+    souped = accuracy(probabilities_of(logits, own), gold)
     size = sum(value.numel() for value in model.parameters())
     costs = [read_json(folder.parent / "cost.json") for folder in folders]
     seconds, resident = sum(cost["seconds"] for cost in costs), costs[0]["peak_resident_mb"]

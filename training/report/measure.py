@@ -11,7 +11,8 @@ from training.baseline import LinearBaseline, majority_accuracy
 from training.data import Row
 from training.metrics import Floats, Ints, Scores, confusion, reliability, score
 from training.prepare import text_key
-from training.scorer import Scorer, gold_of_rows
+from training.scorer import Scorer
+from training.sets import gold_of, labels_of_set
 
 FEWEST_IN_CATEGORY = 20
 """Smaller categories are counted in the whole, not shown: one text would be five points."""
@@ -119,9 +120,9 @@ def measure(
 
 def result_of(scorer: Scorer, rows: Sequence[Row], linear: float | None) -> SetResult:
     """All scores of one set of one kind."""
-    labels = scorer.labels[rows[0].kind]
-    gold = gold_of_rows(rows, labels)
-    probabilities = scorer.probabilities(rows)
+    labels = labels_of_set(rows, scorer.labels[rows[0].kind])
+    gold = gold_of(rows, labels)
+    probabilities = scorer.probabilities(rows, labels)
     member = np.array([row.category for row in rows])
     counts = {str(name): int((member == name).sum()) for name in np.unique(member) if name}
     shown = [name for name, count in counts.items() if count >= FEWEST_IN_CATEGORY]
@@ -141,15 +142,15 @@ def result_of(scorer: Scorer, rows: Sequence[Row], linear: float | None) -> SetR
 
 def time_scorer(scorer: Scorer, rows: Sequence[Row]) -> Speed:
     """Time a scorer on rows of a set, after one call that nobody times."""
-    many = list(rows[:SPEED_ROWS])
-    scorer.probabilities(many[:8])
+    many, labels = list(rows[:SPEED_ROWS]), scorer.labels[rows[0].kind]
+    scorer.probabilities(many[:8], labels)
     start = time.perf_counter()
-    scorer.probabilities(many)
+    scorer.probabilities(many, labels)
     batch_s = time.perf_counter() - start
     singles = []
     for row in many[:SINGLE_ROWS]:
         start = time.perf_counter()
-        scorer.probabilities([row])
+        scorer.probabilities([row], labels)
         singles.append(1_000 * (time.perf_counter() - start))
     return Speed(len(many) / batch_s, statistics.median(singles))
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from training.report.measure import ModelResult, SetResult, over_seeds
 
 _HOW_TO_READ = (
-    "Reviews: two labels, calibrated polarity before the neutral rule. Titles: three labels. ECE over 15 bins. The range is two "
+    "A set without neutral rows is scored as the choice between negative and positive, calibrated. ECE over 15 bins. The range is two "
     "standard errors of the accuracy for this many rows: smaller gaps mean nothing."
 )
 

@@ -8,7 +8,8 @@ import numpy as np
 from training.data import Row
 from training.robustness.contrasts import CONTRASTS
 from training.robustness.perturb import PERTURBATIONS, perturb_all
-from training.scorer import Scorer, gold_of_rows
+from training.scorer import Scorer
+from training.sets import gold_of, labels_of_set
 
 FEWEST_ROWS = 20
 """Fewest changed rows for which a rate is printed; below it a rate would be noise."""
@@ -43,9 +44,9 @@ class ContrastScore:
 
 def score_perturbations(scorer: Scorer, rows: Sequence[Row], *, seed: int = 0) -> list[PerturbationScore]:
     """Score every perturbation on labelled rows of one kind. Blocks for one pass over the rows a perturbation."""
-    labels = scorer.labels[rows[0].kind]
-    gold = gold_of_rows(rows, labels)
-    before = scorer.probabilities(rows)
+    labels = labels_of_set(rows, scorer.labels[rows[0].kind])
+    gold = gold_of(rows, labels)
+    before = scorer.probabilities(rows, labels)
     positive = labels.index("positive") if "positive" in labels else len(labels) - 1
     scores = []
     for name in PERTURBATIONS:
@@ -54,7 +55,7 @@ def score_perturbations(scorer: Scorer, rows: Sequence[Row], *, seed: int = 0) -
         if not changed:
             scores.append(PerturbationScore(name, 0, 0.0, 0.0, 0.0, 0.0))
             continue
-        after = scorer.probabilities([replace(rows[index], text=texts[index]) for index in changed])
+        after = scorer.probabilities([replace(rows[index], text=texts[index]) for index in changed], labels)
         old, new, right = before[changed].argmax(-1), after.argmax(-1), gold[changed]
         scores.append(
             PerturbationScore(
@@ -71,10 +72,10 @@ def score_perturbations(scorer: Scorer, rows: Sequence[Row], *, seed: int = 0) -
 
 def score_contrasts(scorer: Scorer) -> list[ContrastScore]:
     """Score the written pairs, by phenomenon and language. Needs a model that answers reviews."""
-    labels = scorer.labels["review"]
     texts = [row for contrast in CONTRASTS for row in (contrast.left, contrast.right)]
-    answers = scorer.probabilities(texts).argmax(-1)
-    right = answers == gold_of_rows(texts, labels)
+    labels = labels_of_set(texts, scorer.labels["review"])
+    answers = scorer.probabilities(texts, labels).argmax(-1)
+    right = answers == gold_of(texts, labels)
     groups: dict[tuple[str, str], list[int]] = {}
     for index, contrast in enumerate(CONTRASTS):
         groups.setdefault((contrast.phenomenon, contrast.left.category), []).append(index)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from training.baseline import majority_accuracy
 from training.metrics import Scores, score
-from training.scorer import Scorer, gold_of_rows
+from training.scorer import Scorer
+from training.sets import gold_of
 from training.titles.functions import tone_of
 from training.titles.labelled import LabelledTitle, as_rows
 from training.titles.scores import by_group, consistency
@@ -26,8 +27,8 @@ def score_model(scorer: Scorer, titles: Sequence[LabelledTitle]) -> TitleScores:
     """Score a model on hand-labelled titles."""
     labels = scorer.labels["title"]
     rows = as_rows(list(titles))
-    probabilities = scorer.probabilities(rows)
-    gold = gold_of_rows(rows, labels)
+    probabilities = scorer.probabilities(rows, labels)
+    gold = gold_of(rows, labels)
     answers = [labels[index] for index in probabilities.argmax(-1)]
     said = dict(zip([row.text for row in rows], answers, strict=True))
     right = [answer == title.label for answer, title in zip(answers, titles, strict=True)]

@@ -9,7 +9,8 @@ from training.cli import app
 from training.data import Row, write_rows
 from training.export import ExportConfig, export_bundle
 from training.finetune import FinetuneConfig, finetune
-from training.scorer import gold_of_rows, open_scorer
+from training.scorer import open_scorer
+from training.sets import gold_of, labels_of_set
 from training.trainer import TrainConfig
 from worker.errors import UsageError
 
@@ -46,7 +47,8 @@ def _invoke(*arguments: object) -> str:
 def test_a_bundle_and_the_run_that_it_came_from_answer_alike(run: Path, bundle: Path) -> None:
     served, trained = open_scorer(bundle), open_scorer(run, max_tokens=32)
     for rows in (make_rows(40, seed=2), TITLES):
-        left, right = served.probabilities(rows), trained.probabilities(rows)
+        labels = labels_of_set(rows, served.labels[rows[0].kind])
+        left, right = served.probabilities(rows, labels), trained.probabilities(rows, labels)
         assert np.allclose(left.sum(1), 1, atol=1e-5)
         assert np.abs(left - right).max() < 0.05  # int8 rows and, where it is faster, bfloat16
         assert (left.argmax(1) == right.argmax(1)).mean() > 0.95
@@ -99,4 +101,4 @@ def test_a_folder_that_holds_no_model_and_a_foreign_label_are_refused(tmp_path: 
     with pytest.raises(UsageError, match="neither"):
         open_scorer(tmp_path)
     with pytest.raises(UsageError, match="labels"):
-        gold_of_rows([Row("a", "splendid")], ("negative", "positive"))
+        gold_of([Row("a", "splendid")], ("negative", "positive"))

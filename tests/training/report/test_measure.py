@@ -29,7 +29,8 @@ class Says:
         self.word = word
         self.confidence = confidence
 
-    def probabilities(self, rows: Sequence[Row]) -> Floats:
+    def probabilities(self, rows: Sequence[Row], labels: Sequence[str]) -> Floats:
+        assert tuple(labels) == ("negative", "positive")
         positive = np.array(
             [self.confidence if self.word in row.text else 1 - self.confidence for row in rows]
         )

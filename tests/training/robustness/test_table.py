@@ -20,7 +20,8 @@ class ShoutingIsGood:
     labels: Mapping[str, tuple[str, ...]] = {"review": ("negative", "positive")}
     details: Mapping[str, str] = {}
 
-    def probabilities(self, rows: Sequence[Row]) -> Floats:
+    def probabilities(self, rows: Sequence[Row], labels: Sequence[str]) -> Floats:
+        assert tuple(labels) == ("negative", "positive")
         positive = np.array([float(row.text.isupper() or "good" in row.text.lower()) for row in rows])
         return np.stack([1 - positive, positive], axis=1)
 
