@@ -161,10 +161,10 @@ def prepare_shipped(folder: Path) -> Prepared:
     test_shop, shopping = take_share(shopping, round(0.05 * len(sets["shopping"])), seed=SEED)
     held += test_shop
     chn_dev, counts["chn_dev_dropped_as_test"] = without(deduplicate(chn_dev)[0], held)
-    # As the test set's clean rows: copies within this set often carry another label.
-    chn_dev, counts["chn_dev_dropped_as_copies"] = without(chn_dev, sets["chn_train"])
     shopping, counts["shopping_dropped_as_chn_dev"] = without(shopping, chn_dev)
     validation_shop, shopping = take_share(shopping, 1_500, seed=SEED + 1)
+    # As the test set's clean rows: copies within ChnSentiCorp often carry another label.
+    validation_chn, counts["chn_dev_dropped_as_copies"] = without(chn_dev, sets["chn_train"])
 
     pairs = list(zip(sets["amazon"], sets["headline"], strict=True))
     by_review = {id(review): headline for review, headline in pairs}
@@ -188,7 +188,7 @@ def prepare_shipped(folder: Path) -> Prepared:
     aspect_en_test = deduplicate(sets["aspect_en_test"])[0]
     held += [*test_amazon, *test_title, *aspect_zh_test, *aspect_en_test]
     validation_parts = {
-        "validation_chn": chn_dev,
+        "validation_chn": validation_chn,
         "validation_shop": validation_shop,
         "validation_amazon": validation_amazon,
         "validation_headline": deduplicate(validation_headlines)[0],
