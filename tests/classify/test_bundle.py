@@ -10,13 +10,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.classify.checkpoints import sign
+from tests.classify.checkpoints import sign, tiny_distilbert, write_bundle
+from worker.classify.architecture import read_architecture
 from worker.classify.bundle import default_bundle, load_bundle
 from worker.classify.engine import Engine
 from worker.classify.weights import dequantise, read_weights
 from worker.errors import ExitCode, ModelError
 from worker.settings import ModelSettings
 
+REVIEWS = {"review": {"labels": ["negative", "positive"], "columns": [0, 1]}}
 FLOAT32 = ModelSettings.model_validate({"precision": "float32", "device": "cpu"})
 
 
@@ -187,6 +189,27 @@ def test_weights_that_do_not_fit_are_refused(
     sign(bundle, json.loads((bundle / "bundle.json").read_text()))
     with pytest.raises(ModelError, match=complaint):
         Engine.load(FLOAT32, bundle=bundle)
+
+
+def test_weights_of_another_shape_are_refused_without_a_packed_forward_too(tmp_path: Path) -> None:
+    folder = write_bundle(tiny_distilbert(2), tmp_path, kinds=REVIEWS)
+    weights = load_file(folder / "model.safetensors")
+    save_file({**weights, "classifier.weight": torch.zeros(3, 32)}, folder / "model.safetensors")
+    sign(folder, json.loads((folder / "bundle.json").read_text()))
+    with pytest.raises(ModelError, match="size mismatch"):
+        Engine.load(FLOAT32, bundle=folder)
+
+
+@pytest.mark.parametrize("value", ["x", 0, True, 2.0])
+def test_a_layer_norm_without_a_small_number_is_refused(bundle: Path, value: object) -> None:
+    config = json.loads((bundle / "config.json").read_text())
+    with pytest.raises(ModelError, match="layer_norm_eps"):
+        read_architecture({**config, "layer_norm_eps": value})
+
+
+def test_mpnet_counts_its_positions_from_two() -> None:
+    config = {"model_type": "mpnet", "max_position_embeddings": 514, "num_labels": 2}
+    assert read_architecture(config).max_tokens == 512
 
 
 def test_a_tokenizer_of_another_model_is_refused(bundle: Path) -> None:

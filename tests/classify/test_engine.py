@@ -1,15 +1,19 @@
 """The engine under faults: one bad text, no memory, a lost device; and what it reports."""
 
+import math
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 
 import pytest
 import torch
 
 from tests.classify.conftest import EngineMaker
+from worker.classify.answers import KINDS
 from worker.classify.engine import Call, ClassifyError, Engine, Probabilities, Text
+from worker.classify.forward import PackedForward
 from worker.classify.normalise import NORMALISER_VERSION
 from worker.classify.rescue import Budget, is_device_lost, is_out_of_memory
 from worker.errors import ModelError
@@ -97,6 +101,12 @@ def test_a_kind_that_the_model_does_not_serve_fails_alone(fresh_engine: Engine) 
     assert isinstance(answers[0], Probabilities)
     assert isinstance(answers[1], ClassifyError)
     assert answers[1].code == "unknown_kind"
+
+
+def test_a_bundle_must_answer_for_what_the_worker_reads(fresh_engine: Engine) -> None:
+    fresh_engine.require(KINDS)
+    with pytest.raises(ModelError, match="kind question"):
+        fresh_engine.require([*KINDS, "question"])
 
 
 def test_out_of_memory_halves_the_budget_and_answers_all_the_same(make_engine: EngineMaker) -> None:
@@ -252,8 +262,46 @@ def test_the_identity_names_bundle_precision_and_normaliser(make_engine: EngineM
     assert float32.digest == bfloat16.digest
     assert float32.identity != bfloat16.identity
     assert float32.identity.startswith(float32.digest)
-    assert float32.identity.endswith(f"/n{NORMALISER_VERSION}")
+    assert f"/n{NORMALISER_VERSION}/" in float32.identity
+    assert make_engine("float32").identity == float32.identity
     assert (float32.precision, float32.packed) == ("float32", True)
+
+
+def test_kernels_that_give_other_bits_have_another_identity(
+    make_engine: EngineMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = make_engine("float32").identity
+    compute = PackedForward.logits
+
+    def other_kernels(self: PackedForward, texts: Sequence[Sequence[int]]) -> Rows:
+        rows, padding = compute(self, texts)
+        rows[-1][-1] = math.nextafter(rows[-1][-1], math.inf)
+        return rows, padding
+
+    monkeypatch.setattr(PackedForward, "logits", other_kernels)
+    after = make_engine("float32").identity
+    assert after != before
+    assert after.rpartition("/")[0] == before.rpartition("/")[0]
+
+
+def test_a_forward_that_ran_out_of_memory_is_let_go_before_the_next_is_tried(fresh_engine: Engine) -> None:
+    alive: list[weakref.ref[torch.Tensor]] = []
+    held: list[int] = []
+    compute = fresh_engine._forward.logits
+
+    def logits(texts: Sequence[Sequence[int]]) -> Rows:
+        held.append(sum(ref() is not None for ref in alive))
+        activations = torch.zeros(8)
+        alive.append(weakref.ref(activations))
+        if len(texts) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return compute(texts)
+
+    fresh_engine._forward.logits = logits  # type: ignore[method-assign]  # the fault is injected here
+    answers = fresh_engine.classify([text(10 + number) for number in range(4)])
+    assert all(isinstance(answer, Probabilities) for answer in answers)
+    assert held == [0] * len(held)
+    assert len(held) > 4
 
 
 def test_importing_the_package_does_not_import_torch() -> None:

@@ -90,6 +90,46 @@ def test_the_new_bundle_holds_canaries_of_its_own(tmp_path: Path) -> None:
     assert {canary.kind for canary in bundle.manifest.canaries} == {"review", "title"}
 
 
+def test_the_canaries_are_asked_as_the_worker_asks_them(tmp_path: Path) -> None:
+    """The tokenizer tells a full-width comma from a plain one, which the worker's normaliser turns it into."""
+    checkpoint = write_checkpoint(tiny_bert(3), tmp_path / "in")
+    document = json.loads((checkpoint / "tokenizer.json").read_text())
+    words = list(document["model"]["vocab"])
+    document["model"]["vocab"] = {
+        {"w1": "，", "w2": ",", "w3": "！", "w4": "!"}.get(word, word): number
+        for number, word in enumerate(words)
+    }
+    document["pre_tokenizer"] = {
+        "type": "Split",
+        "pattern": {"Regex": "."},
+        "behavior": "Isolated",
+        "invert": False,
+    }
+    (checkpoint / "tokenizer.json").write_text(json.dumps(document, ensure_ascii=False))
+    bundle = import_checkpoint(request(checkpoint, labels=THREE))
+    assert Engine.load(FLOAT32, bundle=bundle.folder).packed
+
+
+def test_kinds_that_no_text_is_of_are_refused(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tiny_bert(3), tmp_path / "in")
+    with pytest.raises(UsageError, match="reviews"):
+        import_checkpoint(request(checkpoint, labels=THREE, kinds=["reviews", "title"]))
+
+
+@pytest.mark.parametrize("lost", ["tokenizer", "pieces"])
+def test_a_checkpoint_without_its_vocabulary_is_refused(tmp_path: Path, lost: str) -> None:
+    checkpoint = write_checkpoint(tiny_bert(3), tmp_path / "in")
+    path = checkpoint / "tokenizer.json"
+    if lost == "tokenizer":
+        path.unlink()
+    else:
+        document = json.loads(path.read_text())
+        document["model"]["vocab"] = {word: n for n, word in enumerate(list(document["model"]["vocab"])[:8])}
+        path.write_text(json.dumps(document))
+    with pytest.raises(ModelError, match="embeddings"):
+        import_checkpoint(request(checkpoint, labels=THREE))
+
+
 def test_labels_are_never_guessed(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="LABEL_0") as caught:
         import_checkpoint(request(write_checkpoint(tiny_bert(3), tmp_path / "in")))

@@ -6,6 +6,7 @@ import torch
 from worker.classify import linear, precision
 from worker.classify.linear import Kernel
 from worker.classify.precision import choose, decide, usable_kernel
+from worker.errors import ModelError
 
 CPU = torch.device("cpu")
 
@@ -47,5 +48,7 @@ def test_an_operator_that_is_absent_or_wrong_is_not_used(fault: str, monkeypatch
     assert usable_kernel("float32") is Kernel.BLAS
 
 
-def test_cuda_computes_in_bfloat16() -> None:
+def test_cuda_computes_in_bfloat16_and_says_so() -> None:
     assert precision.choose("auto", torch.device("cuda"), 64, 64).precision == "bfloat16"
+    with pytest.raises(ModelError, match="bfloat16 only"):
+        precision.choose("float32", torch.device("cuda"), 64, 64)

@@ -79,6 +79,21 @@ def test_one_column_is_its_label_against_the_opposite() -> None:
     assert answer([math.log(3)], labels=["negative"], **head)[:3] == pytest.approx((0.75, 0, 0.25))
 
 
+@pytest.mark.parametrize("logit", [-2_000.0, -746.0, -745.0, 746.0])
+def test_one_column_keeps_its_meaning_where_its_share_is_too_small_for_a_number(logit: float) -> None:
+    head = {"columns": [0], "activation": "sigmoid", "neutral_share": 0.0}
+    assert answer([logit], labels=["positive"], **head).label == ("positive" if logit > 0 else "negative")
+    assert answer([logit], labels=["negative"], **head).label == ("negative" if logit > 0 else "positive")
+
+
+@given(st.lists(st.floats(-90, 90), min_size=4, max_size=4))
+def test_several_columns_of_a_label_never_leave_the_range(logits: list[float]) -> None:
+    found = answer(
+        logits, labels=["negative", "negative", "positive", "positive"], columns=[0, 1, 2, 3], temperature=0.4
+    )
+    assert all(0 <= share <= 1 for share in found[:3])
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_logit_that_is_no_number_is_an_error_and_not_neutral(bad: float) -> None:
     head = KindHead(labels=("negative", "positive"), columns=(0, 1))

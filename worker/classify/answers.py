@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 LABELS = ("negative", "neutral", "positive")
+KINDS = ("review", "title")
+"""Kinds of text that the worker reads."""
 """The three labels of every answer, in the order of its probabilities."""
 
 

@@ -80,6 +80,8 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
         raise ModelError(f"the model type {model_type!r} is not supported", hint=f"supported are: {known}")
     columns = _columns(config)
     max_tokens = _whole(config, "max_position_embeddings")
+    if model_type == "mpnet":
+        max_tokens -= 2  # counts positions from 2
     if model_type in FALLBACK_TYPES:
         return Architecture(config, model_type, columns, max_tokens, f"{model_type} has no packed forward")
     first_position = 0 if model_type == "bert" else _whole(config, "pad_token_id", least=0) + 1
@@ -97,7 +99,7 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
         heads=heads,
         intermediate=_whole(config, "intermediate_size"),
         activation=ACTIVATIONS.get(str(config.get("hidden_act", "gelu")), ""),
-        layer_norm_eps=float(config.get("layer_norm_eps", 1e-12)),
+        layer_norm_eps=_layer_norm_eps(config),
         first_position=first_position,
     )
 
@@ -118,6 +120,13 @@ def _columns(config: Mapping[str, Any]) -> int:
     if not isinstance(columns, int) or columns < 1:
         raise ModelError(f"config.json: {columns!r} is no number of labels")
     return columns
+
+
+def _layer_norm_eps(config: Mapping[str, Any]) -> float:
+    value = config.get("layer_norm_eps", 1e-12)
+    if not isinstance(value, float | int) or isinstance(value, bool) or not 0 < value < 1:
+        raise ModelError(f"config.json: layer_norm_eps {value!r} is no small number")
+    return float(value)
 
 
 def _whole(config: Mapping[str, Any], key: str, *, least: int = 1) -> int:

@@ -87,6 +87,19 @@ class Engine:
         check_canaries(engine)
         return engine
 
+    def require(self, kinds: Sequence[str]) -> None:
+        """Raise unless the bundle answers for all of these kinds.
+
+        Raises:
+            ModelError: every text of a kind would be rejected.
+        """
+        lacking = [kind for kind in kinds if kind not in self._heads]
+        if lacking:
+            raise ModelError(
+                f"{self.model_name} does not answer for texts of the kind {', '.join(lacking)}",
+                hint="a worker reads listings and reviews; `tagline model import` serves both unless --kinds says otherwise",
+            )
+
     def prepare(self, texts: Sequence[tuple[str, str, bool]]) -> list[Text]:
         """Tokenise (kind, normalised text, cut already) triples. Any thread, each with a tokenizer of its own."""
         encoded = self._tokeniser().encode([text for _, text, _ in texts])
@@ -171,16 +184,28 @@ class Engine:
                 raise ModelError(
                     f"the device is lost: {error}", hint="the process must start anew"
                 ) from error
-            stats = CallStats(out_of_memory=int(is_out_of_memory(error)))
-            if stats.out_of_memory:
-                self._forward.free_memory()
-            if len(members) == 1:
-                code = "out_of_memory" if stats.out_of_memory else "failed"
-                answers[members[0]] = ClassifyError(code, type(error).__name__)
-                return stats
-            half = len(members) // 2
-            first = self._compute(texts, members[:half], answers)
-            return stats + first + self._compute(texts, members[half:], answers)
+            out_of_memory, why = is_out_of_memory(error), type(error).__name__
+        else:
+            return self._answer(texts, members, rows, padding, answers)
+        # Only here, where the error is gone: it holds the frames of the failed forward, and these all that was computed.
+        stats = CallStats(out_of_memory=int(out_of_memory))
+        if out_of_memory:
+            self._forward.free_memory()
+        if len(members) == 1:
+            answers[members[0]] = ClassifyError("out_of_memory" if out_of_memory else "failed", why)
+            return stats
+        half = len(members) // 2
+        first = self._compute(texts, members[:half], answers)
+        return stats + first + self._compute(texts, members[half:], answers)
+
+    def _answer(
+        self,
+        texts: Sequence[Text],
+        members: Sequence[int],
+        rows: Sequence[Sequence[float]],
+        padding: int,
+        answers: list[Probabilities | ClassifyError],
+    ) -> CallStats:
         stats = CallStats(forwards=1, padding=padding)
         for index, row in zip(members, rows, strict=True):
             text = texts[index]

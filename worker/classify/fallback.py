@@ -38,7 +38,10 @@ class PaddedModel:
         settings.num_labels = architecture.columns
         auto: Any = AutoModelForSequenceClassification  # transformers leaves it without types
         self._model = auto.from_config(settings, trust_remote_code=False)
-        missing, unexpected = self._model.load_state_dict(dict(weights), strict=False)
+        try:
+            missing, unexpected = self._model.load_state_dict(dict(weights), strict=False)
+        except RuntimeError as error:  # shapes
+            raise ModelError(f"the weights do not fit the configuration: {error}") from error
         missing = [key for key in missing if not key.endswith(("position_ids", "token_type_ids"))]
         if missing or unexpected:
             raise ModelError(f"the weights do not fit the configuration: {(missing or unexpected)[:3]}")

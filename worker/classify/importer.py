@@ -13,16 +13,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from worker.classify.answers import ClassifyError
+from worker.classify.answers import KINDS, ClassifyError
 from worker.classify.architecture import ALLOWED_KEYS, Architecture, read_architecture
 from worker.classify.bundle import Bundle, load_bundle, sha256_of_file
 from worker.classify.manifest import CONFIG, FORMAT, HASHED_FILES, MANIFEST, TOKENIZER, WEIGHTS
-from worker.classify.normalise import NORMALISER_VERSION
+from worker.classify.normalise import NORMALISER_VERSION, normalise
 from worker.classify.star_labels import labels_given, labels_of_checkpoint
 from worker.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     import torch
+
+    from worker.classify.engine import Engine
 
 _CANARY_TEXTS = (
     "Great sound, easy to set up, and the battery lasts all week. I love it.",
@@ -42,7 +44,7 @@ class ImportRequest:
     """A folder, or a name on the model hub (downloaded with huggingface_hub's own settings and cache)."""
     to: Path
     name: str
-    kinds: Sequence[str] = ("review", "title")
+    kinds: Sequence[str] = KINDS
     labels: Sequence[str] = ()
     """Meaning of each column; from the checkpoint's id2label when empty."""
     max_tokens: int = 128
@@ -63,6 +65,12 @@ def import_checkpoint(request: ImportRequest) -> Bundle:
         raise UsageError(
             f"{request.to} is not empty", hint="name a new folder: a bundle is never changed in place"
         )
+    foreign = [kind for kind in request.kinds if kind not in KINDS]
+    if foreign or not request.kinds:
+        raise UsageError(
+            f"no text is of the kind {', '.join(foreign) or '(none given)'}",
+            hint=f"kinds are {', '.join(KINDS)}",
+        )
     source = _source(request.checkpoint)
     raw = _read_config(source)
     architecture = read_architecture({key: value for key, value in raw.items() if key in ALLOWED_KEYS})
@@ -74,6 +82,7 @@ def import_checkpoint(request: ImportRequest) -> Bundle:
         (folder / CONFIG).write_text(json.dumps(dict(architecture.config), indent=2, sort_keys=True), "utf-8")
         _write_weights(source, folder / WEIGHTS, architecture)
         _write_tokenizer(source, folder / TOKENIZER)
+        _check_vocabulary(folder / TOKENIZER, architecture)
         manifest = {
             "format": FORMAT,
             "name": request.name,
@@ -91,6 +100,7 @@ def import_checkpoint(request: ImportRequest) -> Bundle:
         }
         _write_manifest(folder, manifest)
         _write_manifest(folder, {**manifest, "canaries": _canaries(folder, request.kinds)})
+        _engine(folder).close()  # asks the canaries as a worker will: better refused here than there
         if request.to.exists():
             request.to.rmdir()
         shutil.move(folder, request.to)
@@ -108,7 +118,7 @@ def _source(checkpoint: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(checkpoint, allow_patterns=["*.json", "*.txt", WEIGHTS]))
+        return Path(snapshot_download(checkpoint, allow_patterns=["*.json", "*.txt", "*.model", WEIGHTS]))
     except Exception as error:  # its errors are many, and all mean the same here
         raise ModelError(
             f"{checkpoint} is no folder, and cannot be fetched from the model hub: {type(error).__name__}",
@@ -191,24 +201,41 @@ def _write_tokenizer(source: Path, target: Path) -> None:
         ) from error
 
 
+def _check_vocabulary(tokenizer: Path, architecture: Architecture) -> None:
+    """Without its vocabulary's file transformers makes a tokenizer of special tokens only, which reads every text alike."""
+    from tokenizers import Tokenizer
+
+    pieces = Tokenizer.from_file(str(tokenizer)).get_vocab_size()
+    embeddings = architecture.config.get("vocab_size")
+    if isinstance(embeddings, int) and pieces < embeddings / 2:
+        raise ModelError(
+            f"the tokenizer has {pieces} pieces, and the model {embeddings} embeddings",
+            hint=f"the checkpoint lacks {TOKENIZER} and the file of its vocabulary (vocab.txt, *.model and the like): add one",
+        )
+
+
 def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n", "utf-8")
 
 
 def _canaries(folder: Path, kinds: Sequence[str]) -> list[dict[str, Any]]:
     """The new bundle's own answers; the worker then finds out when other libraries or weights answer otherwise."""
-    from worker.classify.engine import Engine
-    from worker.settings import ModelSettings
-
-    engine = Engine.load(
-        ModelSettings.model_validate({"precision": "float32", "device": "cpu"}), bundle=folder
-    )
-    asked = [(kind, text, False) for kind in kinds for text in _CANARY_TEXTS]
+    engine = _engine(folder)
+    asked = [(kind, text) for kind in kinds for text in _CANARY_TEXTS]
+    answers = engine.classify(engine.prepare([(kind, *normalise(text)) for kind, text in asked]))
+    engine.close()
     canaries = []
-    for (kind, text, _), answer in zip(asked, engine.classify(engine.prepare(asked)), strict=True):
+    for (kind, text), answer in zip(asked, answers, strict=True):
         if isinstance(answer, ClassifyError):
             raise ModelError(f"the checkpoint cannot classify {text!r}: {answer.detail}")
         canaries.append(
             {"kind": kind, "text": text, "label": answer.label, "probabilities": list(answer[:3])}
         )
     return canaries
+
+
+def _engine(folder: Path) -> "Engine":
+    from worker.classify.engine import Engine
+    from worker.settings import ModelSettings
+
+    return Engine.load(ModelSettings.model_validate({"precision": "float32", "device": "cpu"}), bundle=folder)

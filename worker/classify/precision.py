@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from worker.classify.linear import Kernel, make_linear
+from worker.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -47,9 +48,18 @@ def dtype_of(precision: str) -> "torch.dtype":
 
 
 def choose(asked: str, device: "torch.device", hidden: int, intermediate: int) -> Choice:
-    """Choose for an encoder of that width. `asked` is `auto`, `float32` or `bfloat16`. Takes about 30 ms on a CPU."""
+    """Choose for an encoder of that width. `asked` is `auto`, `float32` or `bfloat16`. Takes about 30 ms on a CPU.
+
+    Raises:
+        ModelError: float32 on a GPU.
+    """
     if device.type == "cuda":
         # bfloat16 is what the variable-length attention kernel takes; float32 has no packed path there.
+        if asked == "float32":
+            raise ModelError(
+                "on a GPU the model computes in bfloat16 only",
+                hint="leave TAGLINE_MODEL_PRECISION out, or set TAGLINE_MODEL_DEVICE=cpu as well",
+            )
         return Choice("bfloat16", Kernel.BLAS, {})
     if asked != "auto":
         return Choice(asked, usable_kernel(asked), {})

@@ -55,10 +55,13 @@ def probabilities_of(
     for label, share in zip(head.labels, shares, strict=True):
         total[label] += share
     negative, neutral, positive = total["negative"], total["neutral"], total["positive"]
-    if len(head.labels) == 1:
-        negative, positive = (1.0 - positive, positive) if positive else (negative, 1.0 - negative)
+    if head.labels == ("positive",):
+        negative = 1.0 - positive
+    elif head.labels == ("negative",):
+        positive = 1.0 - negative
     if "neutral" not in head.labels:
-        negative, neutral, positive = with_neutral(positive, head.neutral_share)
+        # Shares of several columns may add up to more than 1 by a bit.
+        negative, neutral, positive = with_neutral(min(1.0, positive), head.neutral_share)
     return Probabilities(_float32(negative), _float32(neutral), _float32(positive), truncated)
 
 

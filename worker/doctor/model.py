@@ -9,9 +9,11 @@ def check(settings: ModelSettings) -> list[Finding]:
 
     Raises ``ModelError`` when it cannot be served.
     """
+    from worker.classify.answers import KINDS
     from worker.classify.engine import Engine
 
     engine = Engine.load(settings)
+    engine.require(KINDS)
     bundle = engine.bundle
     path = "packed" if engine.packed else "padded"
     return [

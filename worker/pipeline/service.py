@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaException
 
 from worker import __version__
 from worker.cache.tiers import Cache
+from worker.classify.answers import KINDS
 from worker.classify.engine import Engine
 from worker.contracts.tagged import ModelRef
 from worker.contracts.topics import INPUT_TOPICS, TOPICS
@@ -24,7 +25,7 @@ from worker.pipeline.flight import Flight
 from worker.pipeline.line import Line
 from worker.pipeline.prepare import Prepare
 from worker.pipeline.stop import end_at_once
-from worker.settings import Settings
+from worker.settings import ModelSettings, Settings
 from worker.signals.outputs import OutputWriter
 from worker.stream.assignment import Assignment
 from worker.stream.buffer import WindowLimits
@@ -50,7 +51,16 @@ TRANSACTION_CALL_S = 30.0
 BROKER_ABORT_S = 30.0
 """Longest time after a transaction's time-out until the broker has ended it; it looks every ten seconds."""
 
-load_engine = Engine.load
+
+def load_engine(settings: ModelSettings) -> Engine:
+    """The model that a worker needs. Takes seconds.
+
+    Raises:
+        ModelError: the bundle cannot be served, or does not answer for all that a worker reads.
+    """
+    engine = Engine.load(settings)
+    engine.require(KINDS)
+    return engine
 
 
 def serve(settings: Settings, stop: Callable[[], bool]) -> None:
