@@ -130,6 +130,12 @@ def test_a_checkpoint_without_its_vocabulary_is_refused(tmp_path: Path, lost: st
         import_checkpoint(request(checkpoint, labels=THREE))
 
 
+def test_all_files_of_a_bundle_may_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
+    bundle = import_checkpoint(request(write_checkpoint(tiny_bert(3), tmp_path / "in"), labels=THREE))
+    (tmp_path / "plain").touch()
+    assert {path.stat().st_mode for path in bundle.folder.iterdir()} == {(tmp_path / "plain").stat().st_mode}
+
+
 def test_labels_are_never_guessed(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="LABEL_0") as caught:
         import_checkpoint(request(write_checkpoint(tiny_bert(3), tmp_path / "in")))

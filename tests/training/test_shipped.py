@@ -188,7 +188,7 @@ def test_the_whole_recipe_gives_a_bundle_and_skips_what_is_done(
         sets["written"]["f1"].keys() == sets["validated"]["f1"].keys() == {"negative", "neutral", "positive"}
     )
     assert first["kinds"]["review"]["labels"] == ["negative", "neutral", "positive"]
-    assert sets["validated"]["rows"] == 8
+    assert sets["validated"]["rows"] == 4
     bundle = load_bundle(tmp_path / "bundle")
     assert bundle.model.config.num_hidden_layers == 2
     assert bundle.tokenizer.get_vocab_size() == 70

@@ -209,26 +209,30 @@ def stage_titles(student: Path, splits: Path, out: Path, max_tokens: int) -> Pat
 
 
 def stage_neutral(student: Path, splits: Path, out: Path, max_tokens: int) -> Path:
-    """The student with neutral as likely among reviews as a reader found it in the validation sets.
+    """The student with neutral as likely among reviews as a reader found it in one half of the judged validation texts.
 
-    The choice between negative and positive stays the same to the bit.
+    The choice between negative and positive stays the same to the bit, and so does the temperature that fits it.
     """
     folder = out / "neutral"
     if not (folder / "columns.json").is_file():
-        shift_neutral(student, read_split(splits, "validated"), folder, max_tokens=max_tokens)
+        temperatures = calibrate(student, calibration_sets(splits), max_tokens=max_tokens).temperatures
+        rows = read_split(splits, "validated")[::2]
+        shift_neutral(student, rows, folder, temperature=temperatures["review"], max_tokens=max_tokens)
     return folder
+
+
+def calibration_sets(splits: Path) -> dict[str, list[Row]]:
+    """The validation sets but for the written reviews: half of these were written to be hard, so the doubt that is right there is too
+    much for a shop's reviews.
+    """
+    return {name: rows for name, rows in validation_sets(splits).items() if name != "written"}
 
 
 def stage_bundle(
     trained: Path, splits: Path, out: Path, config: BundleConfig, *, max_tokens: int
 ) -> dict[str, Any]:
-    """Calibrate on validation, score every test set once as the worker would, and write the bundle to ``out``.
-
-    The written reviews have no say in the calibration: half of them were written to be hard, so the doubt that is right there is too
-    much for a shop's reviews.
-    """
-    sets = {name: rows for name, rows in validation_sets(splits).items() if name != "written"}
-    found = calibrate(trained, sets, max_tokens=max_tokens)
+    """Calibrate on validation, score every test set once as the worker would, and write the bundle to ``out``."""
+    found = calibrate(trained, calibration_sets(splits), max_tokens=max_tokens)
     export = ExportConfig(
         name="tagline-zh-en-small",
         version=config.version,
@@ -269,13 +273,18 @@ def stage_baseline(splits: Path) -> dict[str, float]:
 
 def test_sets(splits: Path) -> dict[str, list[Row]]:
     """The test splits by name, and as sets of their own the clean rows of ChnSentiCorp, the written reviews with a verdict, and
-    the validation texts that a reader labelled.
+    of the validation texts that a reader labelled the half that nothing was fitted to.
     """
     names = sorted(path.name.removesuffix(".jsonl.gz") for path in splits.glob("test_*.jsonl.gz"))
     sets = {name.removeprefix("test_"): read_split(splits, name) for name in names}
     clean = [replace(row, category="") for row in sets["chn"] if row.category == "clean"]
     polar = [row for row in sets["written"] if row.label != "neutral"]
-    return {"chn_clean": clean, **sets, "written_polar": polar, "validated": read_split(splits, "validated")}
+    return {
+        "chn_clean": clean,
+        **sets,
+        "written_polar": polar,
+        "validated": read_split(splits, "validated")[1::2],
+    }
 
 
 def reproduce(data: Path, base: str, out: Path, bundle: Path, config: ShippedConfig) -> dict[str, Any]:

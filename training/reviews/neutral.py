@@ -11,43 +11,45 @@ import numpy as np
 import torch
 
 from training import model as models
-from training.calibrate import TEMPERATURES, negative_log_likelihood
+from training.calibrate import negative_log_likelihood
 from training.data import Row
 from training.evaluate import logits_on
 from training.predict import probabilities_of
 from training.sets import gold_of
 from worker.classify.answers import LABELS
+from worker.errors import UsageError
 
 KIND = "review"
-SHIFTS = np.linspace(-6.0, 6.0, 121)
+SHIFTS = np.linspace(-8.0, 8.0, 321)
 """Of the neutral logit."""
 
 
-def shift_neutral(folder: Path, rows: Sequence[Row], out: Path, *, max_tokens: int) -> float:
+def shift_neutral(
+    folder: Path, rows: Sequence[Row], out: Path, *, temperature: float, max_tokens: int
+) -> float:
     """Write the model in ``folder`` to ``out`` with the neutral logit of reviews moved to fit ``rows``; returns the move.
 
-    It is the one that, with a temperature of its own, makes the rows' labels likeliest (as in prior correction: all that differs
-    between two populations whose classes look alike is a constant in the logits). The choice between negative and positive stays
-    the same to the bit. Blocks for a forward over all rows.
+    It is the one that makes the rows' labels likeliest at the ``temperature`` that will be served (as in prior correction: all that
+    differs between two populations whose classes look alike is a constant in the logits). The choice between negative and positive
+    stays the same to the bit. Blocks for a forward over all rows.
 
-    :raises UsageError: the model answers no reviews, or a row has another label than the three.
+    :raises UsageError: the model has no neutral column for reviews, there are no rows, or one has another label than the three.
     """
     model, tokenizer, columns = models.load(folder)
-    own = columns.of(KIND, LABELS)
-    logits, gold = (
-        logits_on(model, tokenizer, columns, rows, max_tokens=max_tokens)[:, own],
-        gold_of(rows, LABELS),
-    )
+    if "neutral" not in columns.labels.get(KIND, ()):
+        raise UsageError(f"the model in {folder} has no neutral column for reviews")
+    if not rows:
+        raise UsageError("no review is known to be neutral or not, so nothing says how likely neutral is")
+    own, gold = columns.of(KIND, LABELS), gold_of(rows, LABELS)
+    logits = logits_on(model, tokenizer, columns, rows, max_tokens=max_tokens)[:, own]
     neutral = np.array([float(label == "neutral") for label in LABELS])
 
-    def loss(shift: float, temperature: float) -> float:
-        moved = logits + shift * neutral
-        return negative_log_likelihood(probabilities_of(moved, range(len(LABELS)), temperature), gold)
+    def loss(shift: float) -> float:
+        shares = probabilities_of(logits + shift * neutral, range(len(LABELS)), temperature)
+        return negative_log_likelihood(shares, gold)
 
-    best = min(
-        ((float(s), float(t)) for s in SHIFTS for t in TEMPERATURES[::4]), key=lambda pair: loss(*pair)
-    )
+    best = min((float(shift) for shift in SHIFTS), key=loss)
     with torch.no_grad():
-        model.classifier.bias[own[LABELS.index("neutral")]] += best[0]
+        model.classifier.bias[own[LABELS.index("neutral")]] += best
     models.save(model, tokenizer, columns, out)
-    return best[0]
+    return best

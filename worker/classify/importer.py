@@ -164,13 +164,13 @@ def _write_weights(source: Path, target: Path, architecture: Architecture) -> No
             hint="other formats are not read, because a pickle runs code; save the model with safetensors first",
         )
     from safetensors import SafetensorError
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file, save
 
     try:
         stored = load_file(source / WEIGHTS)
     except SafetensorError as error:
         raise ModelError(f"{source / WEIGHTS} is not a safetensors file: {error}") from error
-    save_file(_renamed(stored, architecture), target)
+    target.write_bytes(save(_renamed(stored, architecture)))  # its save_file lets the owner alone read
 
 
 def _renamed(stored: "Mapping[str, torch.Tensor]", architecture: Architecture) -> "dict[str, torch.Tensor]":
