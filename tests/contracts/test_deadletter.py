@@ -10,10 +10,11 @@ from worker.contracts import deadletter
 from worker.contracts.deadletter import (
     Failure,
     dead_letter,
+    message_bytes,
     read_dead_letter,
     redriven_headers,
     redrives,
-    without_original,
+    trimmed,
 )
 from worker.contracts.outbound import Coordinates
 from worker.contracts.reasons import Reason, Stage
@@ -113,11 +114,22 @@ def test_a_broken_loop_guard_counts_as_none(broken):
 
 
 def test_a_trimmed_letter_keeps_key_and_coordinates_and_says_so():
-    trimmed = without_original(letter())
-    parsed = read_dead_letter(trimmed.headers)
+    whole = letter()
+    assert trimmed(whole, message_bytes(whole)) is whole
+    cut = trimmed(whole, message_bytes(whole) - 1)
+    parsed = read_dead_letter(cut.headers)
     assert parsed is not None
-    assert (trimmed.key, trimmed.value) == (b"\xffkey", None)
+    assert (cut.key, cut.value) == (b"\xffkey", None)
     assert (parsed.offset, parsed.trimmed, parsed.original_headers) == (99, ("headers", "value"), [])
+
+
+def test_a_key_that_is_too_large_by_itself_goes_too_and_the_letter_says_so():
+    whole = letter(key=b"k" * 5_000)
+    cut = trimmed(whole, 4_000)
+    parsed = read_dead_letter(cut.headers)
+    assert parsed is not None
+    assert message_bytes(cut) <= 4_000
+    assert (cut.key, cut.value, parsed.trimmed) == (None, None, ("headers", "key", "value"))
 
 
 @pytest.mark.parametrize("headers", [None, [], [("dlq.error", b"x")], [("a", None)]])
@@ -173,4 +185,4 @@ def test_a_letter_is_read_back_under_any_names_even_if_its_original_was_one(name
     assert (parsed.reason, parsed.topic, parsed.partition, parsed.offset) == ("not_json", AT.topic, 4, 7)
     assert (parsed.group, parsed.timestamp_ms, parsed.error) == ("tagline", None, FAILURE.error)
     assert parsed.original_headers == original
-    assert read_dead_letter(without_original(message).headers).offset == 7
+    assert read_dead_letter(trimmed(message, 0).headers).offset == 7

@@ -17,7 +17,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 
 from worker.cli import main
-from worker.contracts.deadletter import REDRIVES, Failure, dead_letter, without_original
+from worker.contracts.deadletter import REDRIVES, Failure, dead_letter, trimmed
 from worker.contracts.outbound import Coordinates, OutboundMessage
 from worker.contracts.reasons import Reason, Stage
 from worker.contracts.topics import INPUT_TOPICS, REVIEWS_POSTED, dead_letter_topic
@@ -32,9 +32,11 @@ WRITTEN = "what a user wrote \x1b[31m"
 HEADERS: list[tuple[str, bytes | None]] = [("trace", b"\x00\xff"), ("trace", b"twice"), ("empty", None)]
 
 
-def letter(number: int, reason: Reason = Reason.NOT_JSON, headers: Any = HEADERS) -> OutboundMessage:
+def letter(
+    number: int, reason: Reason = Reason.NOT_JSON, headers: Any = HEADERS, partition: int = 0
+) -> OutboundMessage:
     return dead_letter(
-        Coordinates(REVIEWS_POSTED, 0, number, 1_700_000_000_000),
+        Coordinates(REVIEWS_POSTED, partition, number, 1_700_000_000_000),
         Failure(reason, Stage.PREPARE, "line 1 column 2"),
         key=b"L%d" % number,
         value=b'{"n":%d,"body":"%s"' % (number, WRITTEN.encode()),
@@ -177,6 +179,31 @@ def test_a_redrive_restores_the_original_once_and_counts_it(
     assert bench.arrived() == expected
 
 
+def test_records_go_back_to_the_partition_that_they_came_from_whatever_their_keys(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their producer may place keys by another rule than ours."""
+    last = max(number for number, _ in bench.from_)
+    assert last > 0
+    bench.bury([letter(number, partition=last) for number in range(12)])
+    assert run(capsys, "redrive")["redriven"] == 12
+    grown = [
+        number
+        for (number, before), (_, now) in zip(bench.from_, bench.ends(REVIEWS_POSTED), strict=True)
+        if now > before
+    ]
+    assert grown == [last]
+
+
+def test_more_is_redriven_than_the_producer_holds_at_once(
+    bench: Bench, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAGLINE_KAFKA_CLIENT_OPTIONS", '{"queue.buffering.max.messages": "10"}')
+    bench.bury([letter(number) for number in range(60)])
+    assert run(capsys, "redrive")["redriven"] == 60
+    assert len(bench.arrived()) == 60
+
+
 def test_a_dry_run_counts_and_sends_nothing(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     bench.bury([letter(1)])
     assert run(capsys, "redrive", "--dry-run")["redriven"] == 1
@@ -201,7 +228,7 @@ def test_a_record_that_keeps_coming_back_and_one_without_its_original_stay(
 ) -> None:
     looping = letter(1, headers=[*HEADERS, (REDRIVES, b"3")])
     twice = letter(2, headers=[*HEADERS, (REDRIVES, b"2")])
-    bench.bury([looping, twice, without_original(letter(3)), OutboundMessage(DEAD, b"L4", b"not ours", [])])
+    bench.bury([looping, twice, trimmed(letter(3), 0), OutboundMessage(DEAD, b"L4", b"not ours", [])])
     report = run(capsys, "redrive")
     assert report["redriven"] == 1
     assert report["left"] == {"redriven too often": 1, "no original": 1, "foreign": 1}

@@ -160,7 +160,7 @@ def test_a_remembered_text_is_not_classified() -> None:
 
 
 def test_a_record_that_the_client_could_not_read_keeps_what_there_is_of_it() -> None:
-    fault = Fault(Reason.UNREADABLE, "a header's name is not UTF-8")
+    fault = Fault(Reason.UNREADABLE, "a header's name is not UTF-8", attempts=3)
     foreign = Record(REVIEWS_POSTED, 0, 7, 1_000, b"l1", b"value", [], fault)
     (outcome,) = Bench().through(foreign)
     letter = read_dead_letter(outcome.messages[0].headers)

@@ -131,6 +131,9 @@ def test_only_short_texts_are_remembered():
     assert lexicons._recurring.cache_info().currsize == held
     assert aspects("a parcel that nobody wrote of before never came") == {"delivery"}
     assert lexicons._recurring.cache_info().currsize == min(held + 1, lexicons.RECURRING)
+    titles = lexicons._recurring_title.cache_info().currsize
+    assert title_findings("the best lamp " * 20).claims
+    assert lexicons._recurring_title.cache_info().currsize == titles
 
 
 @pytest.mark.parametrize("unit", ["最", "a", "no", "best ", "第一", "not ", "9", "does not "])

@@ -183,7 +183,14 @@ class FakeProducer:
         self.delivery_error: KafkaError | None = None
 
     def produce(
-        self, topic: str, _value: Any, _key: Any, *, on_delivery: Callable[..., None], headers: Any
+        self,
+        topic: str,
+        _value: Any,
+        _key: Any,
+        _partition: int,
+        *,
+        on_delivery: Callable[..., None],
+        headers: Any,
     ) -> None:
         self._raise("produce")
         self.waiting.append((topic, on_delivery))

@@ -281,6 +281,29 @@ def test_after_a_roll_back_it_reads_again_from_the_committed_offsets() -> None:
     assert bench.consumer.stored == {}
 
 
+def test_a_stop_in_a_rewind_reads_nothing_behind_what_was_rolled_back() -> None:
+    """The client still holds records behind it, and without a seek they would pass for what comes next."""
+    bench = Bench()
+    bench.stages.at_once = False
+    stopping = False
+    bench.offsets._stop = lambda: stopping
+    bench.feed(1, 2, 3)
+
+    def roll_back() -> None:
+        nonlocal stopping
+        bench.stages.rewinds = 1
+        bench.stages.done.extend(Finished(b, published=False) for b in bench.stages.submitted)
+        bench.consumer.refusals.append(failed(KafkaError.COORDINATOR_LOAD_IN_PROGRESS))
+        stopping = True
+
+    bench.consumer.to_read.append(roll_back)
+    bench.feed(4, 5, 6)
+    bench.intake.run(lambda: stopping and bench.stages.rewinds == 1 and not bench.consumer.refusals)
+    assert bench.submitted() == [1, 2, 3]
+    assert bench.consumer.seeks == []
+    assert bench.consumer.stored == {}
+
+
 def test_a_record_that_cannot_be_read_is_passed_over_with_a_seek() -> None:
     bench = Bench()
     for _ in range(REPEATS):
@@ -288,7 +311,7 @@ def test_a_record_that_cannot_be_read_is_passed_over_with_a_seek() -> None:
     bench.run(10)
     assert bench.consumer.seeks == [(0, 7), (0, 7), (0, 8)], "twice again, then past it"
     faults = [record.fault for batch in bench.stages.submitted for record in batch.records]
-    assert faults == [Fault(Reason.UNREADABLE, "_BAD_MSG")]
+    assert faults == [Fault(Reason.UNREADABLE, "_BAD_MSG", attempts=REPEATS)]
 
 
 def test_every_record_of_a_batch_that_cannot_be_decoded_gets_its_stand_in_and_no_neighbour_is_lost() -> None:
@@ -304,7 +327,10 @@ def test_every_record_of_a_batch_that_cannot_be_decoded_gets_its_stand_in_and_no
     assert read == [
         (5, None),
         (6, None),
-        *((n, Fault(Reason.UNREADABLE, "_BAD_COMPRESSION")) for n in (7, 8, 9)),
+        *(
+            (n, Fault(Reason.UNREADABLE, "_BAD_COMPRESSION", attempts))
+            for n, attempts in ((7, REPEATS), (8, 1), (9, 1))
+        ),
         (10, None),
         (11, None),
     ]

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from worker.contracts.reasons import Reason
 from worker.errors import StuckError, UsageError
 from worker.stream.journal import LIVES, Journal, open_journal
 from worker.stream.microbatch import MicroBatch
-from worker.stream.record import Record
+from worker.stream.record import Fault, Record
 
 
 def record(offset: int, partition: int = 0, topic: str = "t") -> Record:
@@ -72,6 +73,28 @@ def test_a_record_alone_at_every_further_death_reaches_the_limit_and_the_others_
     assert not journal.suspicious
     die(journal)
     assert not open_journal(tmp_path / "journal").suspicious
+
+
+@pytest.mark.parametrize("others", [(7, 8, 9), (5, 7, 8)])
+def test_a_record_that_is_given_up_leaves_its_neighbours_their_lives(
+    tmp_path: Path, others: tuple[int, ...]
+) -> None:
+    journal = open_journal(tmp_path / "journal")
+    for _ in range(LIVES):
+        journal.begin(batch(6))
+        die(journal)
+        journal = open_journal(tmp_path / "journal")
+    assert suspected(journal, range(10)) == {6: LIVES}
+    together = batch(*sorted((6, *others)))
+    together.records = [
+        record._replace(fault=Fault(Reason.QUARANTINED, "")) if record.offset == 6 else record
+        for record in together.records
+    ]
+    journal.begin(together)
+    die(journal)
+    after = suspected(open_journal(tmp_path / "journal"), others)
+    assert set(after) == set(others)
+    assert set(after.values()) == {1}
 
 
 def test_an_end_that_could_be_announced_acquits_but_for_work_that_never_ends(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ REDRIVES = "dlq.redrives"
 """On a record that was redriven: how many times. It stays with the original's headers, so it survives another failure
 and `tagline dlq redrive` can stop a loop."""
 TRIMMED = "dlq.trimmed"
-"""Which parts of the original were left out, when the dead-letter topic refused its size: ``headers,value``."""
+"""Which parts of the original were left out, because it is larger than a message may be: ``headers,value``, or also ``key``."""
 
 _NAMING_BY_FIRST = {naming.first: naming for naming in NAMINGS.values()}
 _ERROR_MAX_CHARS = 200
@@ -87,13 +87,18 @@ def message_bytes(letter: OutboundMessage) -> int:
     return len(letter.key or b"") + len(letter.value or b"") + headers + 512
 
 
-def without_original(letter: OutboundMessage) -> OutboundMessage:
-    """The same dead letter trimmed to its coordinates and key, for a topic that refuses its size.
+def trimmed(letter: OutboundMessage, limit: int) -> OutboundMessage:
+    """The same dead letter within ``limit`` bytes: whole, or its coordinates and key, or its coordinates only.
 
     What was left out is still in the input topic at those coordinates until its retention ends.
     """
+    if message_bytes(letter) <= limit:
+        return letter
     block = letter.headers[_block_start(letter.headers) :]
-    return OutboundMessage(letter.topic, letter.key, None, [*block, (TRIMMED, b"headers,value")])
+    with_key = OutboundMessage(letter.topic, letter.key, None, [*block, (TRIMMED, b"headers,value")])
+    if message_bytes(with_key) <= limit:
+        return with_key
+    return OutboundMessage(letter.topic, None, None, [*block, (TRIMMED, b"headers,key,value")])
 
 
 def read_dead_letter(headers: Headers | None) -> DeadLetter | None:

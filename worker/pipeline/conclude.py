@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from worker.cache.tiers import Remembered
-from worker.contracts.deadletter import Failure, dead_letter, message_bytes, without_original
+from worker.contracts.deadletter import Failure, dead_letter, trimmed
 from worker.contracts.deadletter_names import HeaderNames
 from worker.contracts.envelope import Inbound, Rejection, Skip
 from worker.contracts.outbound import Coordinates, ce_time
@@ -65,8 +65,10 @@ class Conclude:
             metrics.RECORDS_SKIPPED.labels(decoded.reason).inc()
             return _SKIPPED
         if isinstance(decoded, Rejection):
-            stage = Stage.PREPARE if record.fault is None else Stage.INTAKE
-            return self._rejected(record, at, Failure(decoded.reason, stage, decoded.detail))
+            stage, attempts = (
+                (Stage.PREPARE, 1) if record.fault is None else (Stage.INTAKE, record.fault.attempts)
+            )
+            return self._rejected(record, at, Failure(decoded.reason, stage, decoded.detail, attempts))
         if slot is None or slot.result is None:
             error = slot.error if slot is not None and slot.error else "no answer"
             return self._rejected(record, at, Failure(Reason.UNCLASSIFIABLE, Stage.CLASSIFY, error))
@@ -93,8 +95,8 @@ class Conclude:
             worker_version=self._version,
             names=self._names,
         )
-        if self._trim_above_bytes is not None and message_bytes(letter) > self._trim_above_bytes:
-            letter = without_original(letter)
+        if self._trim_above_bytes is not None:
+            letter = trimmed(letter, self._trim_above_bytes)
         return Outcome("rejected", [letter])
 
 

@@ -82,7 +82,7 @@ class Prepare:
 
     def _item(self, record: Record, asked: dict[bytes, tuple[Slot, tuple[str, str, bool]]]) -> Item:
         if record.fault is not None:
-            return Item(Rejection(*record.fault))
+            return Item(Rejection(record.fault.reason, record.fault.detail))
         decoded = decode(record.topic, record.key, record.value, record.headers, max_bytes=self._record_bytes)
         if not isinstance(decoded, Inbound):
             return Item(decoded)

@@ -76,11 +76,9 @@ RECURRING_CHARACTERS = 256
 """Texts that come again are short, and what is remembered of them stays within some megabytes."""
 
 
-@lru_cache(maxsize=RECURRING)
 def title_findings(text: str) -> TitleFindings:
-    """Look a title up in both lexicons: 10 to 30 us, or 0.1 us for a title that recurs."""
-    lowered = text.lower()
-    return TitleFindings(SUPERLATIVE.search(lowered) is not None, CONDITION.search(lowered) is not None)
+    """Look a title up in both lexicons: 10 to 30 us, or 0.2 us for a short title that recurs."""
+    return _recurring_title(text) if len(text) <= RECURRING_CHARACTERS else _title_findings(text)
 
 
 def aspects(text: str) -> frozenset[str]:
@@ -88,8 +86,14 @@ def aspects(text: str) -> frozenset[str]:
     return _recurring(text) if len(text) <= RECURRING_CHARACTERS else _aspects(text)
 
 
+def _title_findings(text: str) -> TitleFindings:
+    lowered = text.lower()
+    return TitleFindings(SUPERLATIVE.search(lowered) is not None, CONDITION.search(lowered) is not None)
+
+
 def _aspects(text: str) -> frozenset[str]:
     return frozenset(match.lastgroup for match in ASPECT.finditer(text.lower()) if match.lastgroup)
 
 
+_recurring_title = lru_cache(maxsize=RECURRING)(_title_findings)
 _recurring = lru_cache(maxsize=RECURRING)(_aspects)

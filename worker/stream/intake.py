@@ -120,8 +120,8 @@ class Intake:
     def _step(self) -> None:
         self._stages.check()
         self._settle(0)
-        if self._stages.rewinds > self._rewinds:
-            self._rewind()
+        if self._stages.rewinds > self._rewinds and not self._rewind():
+            return
         self._hold_back()
         self._read()
         self._close_windows()
@@ -240,7 +240,9 @@ class Intake:
             offset=record.offset,
             deaths=LIVES,
         )
-        return record._replace(fault=Fault(Reason.QUARANTINED, f"the process died {LIVES} times at it"))
+        return record._replace(
+            fault=Fault(Reason.QUARANTINED, f"the process died {LIVES} times at it", LIVES)
+        )
 
     def _suspected(self, record: Record) -> bool:
         return record.fault is None and self._journal.deaths(record) > 0
@@ -283,12 +285,15 @@ class Intake:
                 hint="Look for what blocks in the log above: a broker that is away, or a forward that never returns.",
             )
 
-    def _rewind(self) -> None:
+    def _rewind(self) -> bool:
+        """False when the stop came first, and nothing may be read any more."""
         self._rewinds = self._stages.rewinds
         self._assignment.renew()
         dropped = self._buffer.drop()
-        self._offsets.rewind()
-        log.warning("reading again from the committed offsets", dropped_records=dropped)
+        done = self._offsets.rewind()
+        if done:
+            log.warning("reading again from the committed offsets", dropped_records=dropped)
+        return done
 
     # -- stopping -------------------------------------------------------------------------------------------------
 

@@ -88,13 +88,14 @@ class Journal:
         return max((span.deaths for span in self._suspects if _holds(span, record)), default=0)
 
     def begin(self, batch: MicroBatch) -> None:
-        """Its records are about to be looked at."""
+        """Its records are about to be looked at, but for those that are given up already: nothing dies of these."""
         if self._file is None:
             return
         with self._lock:
+            at_work = [record for record in batch.records if record.fault is None]
             self._at_work[batch] = [
                 Span(partition, first, last, self._deaths_of(partition, first, last))
-                for partition, (first, last) in _extent(batch.records).items()
+                for partition, (first, last) in _extent(at_work).items()
             ]
             self._write()
 
@@ -127,11 +128,15 @@ class Journal:
         return noted
 
     def _deaths_of(self, partition: Partition, first: int, last: int) -> int:
+        """So often the process died with one of these offsets at work; a record that is given up leaves its neighbours alone."""
         return max(
             (
                 span.deaths
                 for span in self._suspects
-                if span.partition == partition and span.first <= last and first <= span.last
+                if span.deaths < LIVES
+                and span.partition == partition
+                and span.first <= last
+                and first <= span.last
             ),
             default=0,
         )

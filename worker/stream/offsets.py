@@ -124,10 +124,17 @@ class Offsets:
         offset = OFFSET_BEGINNING if self._start_from == "earliest" else OFFSET_END
         return TopicPartition(position.topic, position.partition, offset)
 
-    def rewind(self) -> None:
-        """Read every partition of ours again from its committed offset, or from where reading began."""
+    def rewind(self) -> bool:
+        """Read every partition of ours again from its committed offset, or from where reading began.
+
+        False when the worker was told to stop before the coordinator answered: then nothing more may be read, because what
+        comes next lies behind what was rolled back.
+        """
         owned = [TopicPartition(topic, partition) for topic, partition in sorted(self._assignment.owned)]
-        for position in (self._committed(owned) if owned else None) or []:
+        committed = self._committed(owned) if owned else []
+        if committed is None:
+            return False
+        for position in committed:
             partition = (position.topic, position.partition)
             first = self._assignment.first_offset(partition)
             if first is None:
@@ -135,6 +142,7 @@ class Offsets:
             offset = position.offset if position.offset >= 0 else first
             self._consumer.seek(TopicPartition(*partition, offset))
             self._assignment.reads_from(partition, offset)
+        return True
 
     def _committed(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition] | None:
         deadline = time.monotonic() + self._lookup_timeout_s

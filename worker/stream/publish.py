@@ -20,6 +20,9 @@ QUEUE_FULL_WAIT_S = 0.01
 """How long to serve delivery reports when the producer's own queue is full, before the message is offered again."""
 
 
+BY_KEY = -1
+"""Partition of a message that the producer places by its key."""
+
 DeliveryReport = Callable[[KafkaError | None, Message], None]
 
 
@@ -58,7 +61,9 @@ class Publisher(Protocol):
         ...
 
 
-def produce(producer: Producer, message: OutboundMessage, on_delivery: DeliveryReport) -> None:
+def produce(
+    producer: Producer, message: OutboundMessage, on_delivery: DeliveryReport, partition: int = BY_KEY
+) -> None:
     """Hand one message to the producer; blocks while its queue is full, serving delivery reports meanwhile.
 
     Raises:
@@ -71,6 +76,7 @@ def produce(producer: Producer, message: OutboundMessage, on_delivery: DeliveryR
                 message.topic,
                 message.value,
                 message.key,
+                partition,
                 on_delivery=on_delivery,
                 headers=message.headers,  # type: ignore[arg-type] # a list of a wider type: the client only reads it
             )

@@ -18,6 +18,8 @@ class Fault(NamedTuple):
 
     reason: Reason
     detail: str
+    attempts: int = 1
+    """How often it was tried before it was given up."""
 
 
 class Record(NamedTuple):
@@ -68,6 +70,6 @@ def from_message(message: Message) -> Record:
     )
 
 
-def unreadable(topic: str, partition: int, offset: int, fault: str) -> Record:
-    """Stand in for a record that the client cannot decode: its coordinates, and why."""
-    return Record(topic, partition, offset, 0, None, None, [], Fault(Reason.UNREADABLE, fault))
+def unreadable(topic: str, partition: int, offset: int, fault: str, attempts: int) -> Record:
+    """Stand in for a record that the client cannot decode: its coordinates, why, and how often it was read."""
+    return Record(topic, partition, offset, 0, None, None, [], Fault(Reason.UNREADABLE, fault, attempts))

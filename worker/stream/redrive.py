@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from worker.contracts.deadletter import DeadLetter, read_dead_letter, redriven_headers
+from worker.contracts.outbound import OutboundMessage
 from worker.contracts.reasons import Reason
 from worker.contracts.topics import INPUT_TOPICS
 from worker.errors import DataError
@@ -21,6 +22,7 @@ from worker.settings import Settings
 from worker.stream.config import open_producer, producer_config
 from worker.stream.errors import kafka_error
 from worker.stream.ledger import METADATA_MAX_BYTES, Ledger
+from worker.stream.publish import BY_KEY, produce
 from worker.stream.reading import ANSWER_TIMEOUT_S, Reader
 from worker.stream.record import Partition, Record
 
@@ -99,6 +101,8 @@ def redrive(
         pace = _Pace(rate)
         try:
             for record in reader.up_to(ends):
+                if outbox is not None:
+                    outbox.commit_if_old()
                 partition = (record.topic, record.partition)
                 ledger = ledgers[partition]
                 ledger.add(expected[partition], record.offset)  # a gap: transaction markers, deleted records
@@ -161,6 +165,7 @@ class _Outbox:
         self._open_since: float | None = None
         self._count = 0
         self._touched: dict[Partition, Ledger] = {}
+        self._homes: dict[str, list[Partition]] = {}
         self._failed: KafkaError | None = None
         try:
             self._producer.init_transactions(ANSWER_TIMEOUT_S)
@@ -168,24 +173,28 @@ class _Outbox:
             raise kafka_error(error, "opening the redrive's transactions") from error
 
     def send(self, record: Record, letter: DeadLetter, partition: Partition, ledger: Ledger) -> None:
-        """Queue the original; commit when the batch is full or old."""
+        """Queue the original for the partition that it came from; commit when the batch is full."""
+        original = OutboundMessage(letter.topic, record.key, record.value, redriven_headers(letter))
+        # Whoever wrote it may place keys otherwise than we do, and a key's events must stay in one partition.
+        if letter.topic not in self._homes:
+            self._homes[letter.topic] = self._reader.partitions([letter.topic])
+        home = letter.partition if (letter.topic, letter.partition) in self._homes[letter.topic] else BY_KEY
         try:
             if self._open_since is None:
                 self._producer.begin_transaction()
                 self._open_since = time.monotonic()
-            self._producer.produce(
-                letter.topic,
-                key=record.key,
-                value=record.value,
-                headers=redriven_headers(letter),  # type: ignore[arg-type] # the stub forbids None values; Kafka has them
-                on_delivery=self._delivered,
-            )
+            produce(self._producer, original, self._delivered, home)
         except KafkaException as error:
             raise kafka_error(error, f"sending to {letter.topic}") from error
         ledger.add(record.offset, record.offset + 1)
         self._touched[partition] = ledger
         self._count += 1
-        if self._count >= _BATCH_RECORDS or time.monotonic() - self._open_since > _BATCH_S:
+        if self._count >= _BATCH_RECORDS:
+            self.commit()
+
+    def commit_if_old(self) -> None:
+        """Commit a batch that has been open for long: also when nothing more comes that is to be sent."""
+        if self._open_since is not None and time.monotonic() - self._open_since > _BATCH_S:
             self.commit()
 
     def commit(self) -> None:

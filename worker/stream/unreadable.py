@@ -101,4 +101,4 @@ class UnreadableRecords:
             return Damage(partition, place, None)
         self._seen.pop(partition, None)
         self._given_up[partition] = offset
-        return Damage(partition, place + 1, unreadable(topic, number, place, error.name()))
+        return Damage(partition, place + 1, unreadable(topic, number, place, error.name(), count))
