@@ -5,7 +5,7 @@ import pytest
 from worker.contracts.deadletter import DeadLetter
 from worker.errors import UsageError
 from worker.stream.dead_letter_tools import coordinates_of, topics_named
-from worker.stream.redrive import Selection
+from worker.stream.redrive import REMEMBERED_MS, Selection
 
 
 def letter(**changes: object) -> DeadLetter:
@@ -66,8 +66,15 @@ def test_other_coordinates_are_a_usage_error(text: str) -> None:
     ],
 )
 def test_what_is_redriven_and_why_the_rest_is_left(one: DeadLetter | None, verdict: str) -> None:
-    assert Selection(frozenset({"not_json"}), max_redrives=3).verdict(one) == verdict
+    assert Selection(frozenset({"not_json"}), max_redrives=3).verdict(one, 0) == verdict
 
 
 def test_a_record_that_the_client_could_not_read_has_no_original_to_send() -> None:
-    assert Selection().verdict(letter(reason="unreadable")) == "no original"
+    assert Selection().verdict(letter(reason="unreadable"), 0) == "no original"
+
+
+def test_what_may_have_been_redriven_and_forgotten_goes_only_when_asked() -> None:
+    old = REMEMBERED_MS + 1
+    assert Selection().verdict(letter(), REMEMBERED_MS) == "redriven"
+    assert Selection().verdict(letter(), old) == "older than 7 days"
+    assert Selection(old=True).verdict(letter(), old) == "redriven"

@@ -124,20 +124,27 @@ def redrive(
             min=1, help="Leave a record that was redriven this often already: it would only come back."
         ),
     ] = 3,
+    old: Annotated[
+        bool,
+        typer.Option(
+            "--old",
+            help="Also those older than 7 days: Kafka may have forgotten that they were sent, and they would go twice.",
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be sent.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send dead letters back to the topic they came from: the same key, value and headers, and a count of redrives.
+    """Send dead letters back to the topic and partition they came from: the same key, value and headers, and a count of redrives.
 
     Each is sent once, however often this is run or interrupted; those left out by --reason can be sent later. Do it after
-    what made them fail was mended.
+    what made them fail was mended. A listing that was tagged meanwhile under a newer title gets its old one back.
     """
     from worker.settings import load
     from worker.stream.dead_letter_tools import topics_named
     from worker.stream.redrive import Selection
     from worker.stream.redrive import redrive as send_back
 
-    selection = Selection(frozenset(reason or ()), max_attempts)
+    selection = Selection(frozenset(reason or ()), max_attempts, old)
     report = send_back(load(), topics_named(topic or []), selection, rate=rate, dry_run=dry_run)
     sent = report.verdicts.pop("redriven", 0)
     if as_json:

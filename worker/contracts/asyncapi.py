@@ -102,7 +102,7 @@ def _cloud_event_headers() -> Document:
         "ce_dataschema": "urn:tagline:schema:type:major.",
         "ce_partitionkey": "The record's key.",
         "ce_causationid": "The id of the input: its ce_id, or topic:partition:offset.",
-        "ce_sequence": "Offset of the input, 20 digits. Of two events with one key the higher is the newer.",
+        "ce_sequence": "Offset of the input, 20 digits. On the compacted topics the higher of two events with one key is the newer.",
         "content-type": "Always application/json.",
     }
     optional = {

@@ -12,7 +12,6 @@ class Stage(StrEnum):
     INTAKE = "intake"
     PREPARE = "prepare"
     CLASSIFY = "classify"
-    PUBLISH = "publish"
 
 
 class Reason(StrEnum):
@@ -47,7 +46,8 @@ class Reason(StrEnum):
     UNCLASSIFIABLE = "unclassifiable"
     """The model failed on this one text (an error, or results that are not numbers) while its neighbours were fine."""
     UNREADABLE = "unreadable"
-    """The client cannot deliver the record (a compression bomb, say). The dead letter holds its coordinates only."""
+    """The client cannot deliver the record (a compression bomb, say), and the dead letter holds its coordinates only; or cannot
+    deliver its headers, because a name is not UTF-8, and it holds all but these."""
     QUARANTINED = "quarantined"
     """The process died several times while it worked on this record, the last times on this record alone."""
 

@@ -31,6 +31,9 @@ _BATCH_S = 1.0
 _LONG_WAIT_S = 0.25
 """A wait for the rate limit that is longer than this closes the batch first, so that no transaction sits open."""
 _NO_ORIGINAL = frozenset({Reason.UNREADABLE.value})
+REMEMBERED_MS = 7 * 86_400_000
+"""Kafka forgets a group's offsets, and with them what was redriven, so long after the last of them was committed
+(``offsets.retention.minutes``, whose default this is)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,14 @@ class Selection:
     """Reason codes; empty means all."""
     max_redrives: int = 3
     """A record that was redriven this often already stays."""
+    old: bool = False
+    """Also those that are older than the memory of what was redriven reaches."""
 
-    def verdict(self, letter: DeadLetter | None) -> str:
-        """`redriven`, or why it stays: `foreign`, `other reason`, `no original`, `redriven too often`."""
+    def verdict(self, letter: DeadLetter | None, age_ms: int) -> str:
+        """`redriven`, or why it stays: `foreign`, `other reason`, `no original`, `redriven too often`, `older than 7 days`.
+
+        ``age_ms``: since it was dead-lettered.
+        """
         if letter is None or letter.topic not in INPUT_TOPICS:
             return "foreign"
         if self.reasons and letter.reason not in self.reasons:
@@ -52,6 +60,8 @@ class Selection:
             return "no original"
         if letter.redrives >= self.max_redrives:
             return "redriven too often"
+        if age_ms > REMEMBERED_MS and not self.old:
+            return "older than 7 days"
         return "redriven"
 
 
@@ -111,7 +121,7 @@ def redrive(
                     report.already += 1
                     continue
                 letter = read_dead_letter(record.headers)
-                verdict = selection.verdict(letter)
+                verdict = selection.verdict(letter, int(time.time() * 1000) - record.timestamp_ms)
                 report.verdicts[verdict] += 1
                 if verdict != "redriven" or letter is None:
                     continue
