@@ -15,6 +15,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 # There while a set-up runs. Found at the start of one, it says that the last was cut off, and nothing of it is trusted.
 UNFINISHED := $(VENV)/.unfinished
+# Around each pip. One that ends with an error of its own has left what it did in order, and the next set-up goes on from there;
+# one that was interrupted or killed (above 128) has not.
+INTERRUPTIBLE := trap 'exit 130' INT TERM;
+OR_HINT := || { code=$$?; ((code > 128)) || rm -f $(UNFINISHED); \
+  echo "hint: pip says why above; check the network, the proxy (HTTPS_PROXY) and the free space, then run it again" >&2; exit $$code; }
 TORCH := $(shell sed -n 's/^ *"\(torch[><=][^"]*\)".*/\1/p' pyproject.toml)
 
 .PHONY: help setup demo test lint docs docs-check bench lock clean
@@ -23,7 +28,8 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with everything in it (once: minutes; afterwards: nothing)
-	@true
+	@if [[ "$(origin PYTHON)" != file && "$$($(BIN)/python --version)" != "$$("$(PYTHON)" --version 2>&1)" ]]; then \
+	  echo "note: $(VENV) exists and stays with $$($(BIN)/python --version); to have it made with $(PYTHON), \`rm -rf $(VENV)\` first" >&2; fi
 
 $(READY): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -35,17 +41,17 @@ $(READY): requirements.lock pyproject.toml
 	  echo "==> [1/4] making $(VENV) with $$("$(PYTHON)" --version)"; \
 	  "$(PYTHON)" -m venv $(VENV) || { echo "hint: on Debian and Ubuntu, \`apt install python3-venv\`" >&2; exit 3; }; fi
 	@echo "==> [2/4] installing $$(grep -c '^[a-z]' requirements.lock) pinned packages (about a minute)"
-	@$(PIP) install --quiet --require-hashes --no-deps -r requirements.lock
+	@$(INTERRUPTIBLE) $(PIP) install --quiet --require-hashes --no-deps -r requirements.lock $(OR_HINT)
 	@echo "==> [3/4] installing $(TORCH), the wheel that your package index has for this machine"
-	@$(PIP) install --progress-bar off "$(TORCH)" \
-	  | awk '/^ *(Downloading|Installing)/ {sub(/^ */, ""); print "    " substr($$0, 1, 100); fflush()}'
+	@$(INTERRUPTIBLE) $(PIP) install --progress-bar off "$(TORCH)" \
+	  | awk '/^ *(Downloading|Installing)/ {sub(/^ */, ""); print "    " substr($$0, 1, 100); fflush()}' $(OR_HINT)
 	@$(BIN)/python -c 'import torch' # a download that failed, or a wheel that does not run here, ends it now
 	@echo "==> [4/4] installing tagline itself, editable"
-	@PYTHONWARNINGS=ignore $(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@$(INTERRUPTIBLE) PYTHONWARNINGS=ignore $(PIP) install --quiet --no-deps --no-build-isolation --editable . $(OR_HINT)
 	@rm -f $(UNFINISHED); touch $(READY)
 	@echo "==> ready: $$($(BIN)/tagline --version)   (. $(BIN)/activate puts \`tagline\` on the path)"
 
-demo: setup ## start Kafka and Redis here, feed sample events, watch them being tagged (DEMO="--seconds 30" to end by itself)
+demo: setup ## start Kafka and Redis here, feed sample events, watch them being tagged for 45 s (DEMO="--seconds 300" for longer)
 	@$(BIN)/tagline demo $(DEMO)
 
 test: setup ## run every test, those on a real Kafka and Redis too (TEST="tests/cli -x" for some)

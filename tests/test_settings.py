@@ -65,7 +65,8 @@ def test_a_secret_may_be_mounted_as_a_file(tmp_path: Path) -> None:
 
 
 def test_a_setting_whose_own_name_ends_in_file_is_not_read_as_a_mounted_secret() -> None:
-    assert load(environ={"TAGLINE_KAFKA_CA_FILE": "/etc/ca.pem"}).kafka.ca_file == Path("/etc/ca.pem")
+    environ = {"TAGLINE_KAFKA_CA_FILE": "/etc/ca.pem", "TAGLINE_KAFKA_SECURITY_PROTOCOL": "SSL"}
+    assert load(environ=environ).kafka.ca_file == Path("/etc/ca.pem")
 
 
 def test_a_secret_given_twice_or_not_readable_is_refused(tmp_path: Path) -> None:
@@ -157,6 +158,40 @@ def test_settings_that_do_not_fit_together_are_refused() -> None:
     assert load(environ=insecure | {"TAGLINE_KAFKA_ALLOW_INSECURE": "true"}).kafka.allow_insecure
 
 
+@pytest.mark.parametrize(
+    ("given", "protocol", "named", "meant"),
+    [
+        ({"USERNAME": "u", "PASSWORD": "hunter2"}, None, "username, password", "SASL_SSL"),
+        ({"PASSWORD": "hunter2"}, "SSL", "password", "SASL_SSL"),
+        ({"CA_FILE": "/ca.pem"}, None, "ca_file", "SSL"),
+        ({"CERTIFICATE_FILE": "/c.pem", "KEY_FILE": "/k.pem"}, None, "certificate_file, key_file", "SSL"),
+        ({"PASSWORD": "hunter2", "CA_FILE": "/ca.pem"}, None, "password, ca_file", "SASL_SSL"),
+        (
+            {"USERNAME": "u", "PASSWORD": "hunter2", "CA_FILE": "/ca.pem", "ALLOW_INSECURE": "true"},
+            "SASL_PLAINTEXT",
+            "ca_file",
+            "SASL_SSL",
+        ),
+    ],
+)
+def test_credentials_and_tls_files_that_the_protocol_would_not_use_are_refused(
+    given: dict[str, str], protocol: str | None, named: str, meant: str
+) -> None:
+    environ = {f"TAGLINE_KAFKA_{name}": value for name, value in given.items()}
+    message = refused(environ | ({"TAGLINE_KAFKA_SECURITY_PROTOCOL": protocol} if protocol else {}))
+
+    assert message.endswith(
+        f"{named} would not be used, because kafka.security_protocol is {protocol or 'PLAINTEXT'}; set it to {meant}"
+    )
+    assert "hunter2" not in message
+
+
+def test_a_poll_interval_below_the_session_is_refused_where_the_worker_sets_the_session() -> None:
+    environ = {"TAGLINE_KAFKA_SESSION_TIMEOUT_S": "60", "TAGLINE_KAFKA_MAX_POLL_INTERVAL_S": "59"}
+    assert "kafka.max_poll_interval_s must not be below kafka.session_timeout_s" in refused(environ)
+    assert load(environ=environ | {"TAGLINE_KAFKA_GROUP_PROTOCOL": "consumer"})
+
+
 def test_no_error_and_no_listing_repeats_a_secret(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +210,39 @@ def test_no_error_and_no_listing_repeats_a_secret(
         assert "hunter2" not in output
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ssl.key.password",
+        "ssl.key.pem",
+        "sasl.jaas.config",
+        "sasl.oauthbearer.client.secret",
+        "sasl.oauthbearer.assertion.private.key.passphrase",
+        "Some.Token",
+    ],
+)
+def test_a_secret_among_the_options_of_librdkafka_is_not_shown(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAGLINE_KAFKA_CLIENT_OPTIONS", json.dumps({name: "hunter2", "client.rack": "r7"}))
+    for arguments in (["config", "show"], ["config", "show", "--json"]):
+        assert main(arguments) == ExitCode.OK
+        output = capsys.readouterr().out
+        assert f'"{name}": "{MASK}"' in output
+        assert '"client.rack": "r7"' in output
+        assert "hunter2" not in output
+
+    wrong = {name: 117117, "socket.nagle.disable": True}
+    message = refused({"TAGLINE_KAFKA_CLIENT_OPTIONS": json.dumps(wrong)})
+    assert f"{name} should be a valid string\n" in message
+    assert "socket.nagle.disable should be a valid string, not True" in message
+    assert "117117" not in message
+    unquoted = refused(toml(tmp_path, f'[kafka.client_options]\n{name} = "hunter2"\n'))
+    assert "kafka.client_options" in unquoted
+    assert "hunter2" not in unquoted
+    assert "hunter2" not in refused({"TAGLINE_KAFKA_CLIENT_OPTIONS": json.dumps(f"{name}=hunter2")})
+
+
 def test_config_show_tells_every_value_and_its_source(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +259,32 @@ def test_config_show_ends_with_the_usage_code_for_an_unknown_variable(
 ) -> None:
     monkeypatch.setenv("TAGLINE_KAFKA_TYPO", "1")
     assert main(["config", "show"]) == ExitCode.USAGE
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "word"),
+    [
+        (
+            "TAGLINE_REDIS_URL",
+            "redis://:hunter2@host/0?socket_timeout=1",
+            "socket_timeout cannot be set there",
+        ),
+        ("TAGLINE_REDIS_URL", "redis://:hunter2@host:port/0", "TAGLINE_REDIS_URL cannot be used"),
+        ("TAGLINE_KAFKA_CLIENT_OPTIONS", '{"acks": "0"}', "acks cannot be set"),
+    ],
+)
+def test_config_show_refuses_what_the_worker_would_refuse_after_its_model_has_loaded(
+    variable: str,
+    value: str,
+    word: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert main(["config", "show"]) == ExitCode.USAGE
+    output = capsys.readouterr()
+    assert word in output.err
+    assert "hunter2" not in output.err + output.out
 
 
 def test_every_setting_is_described_and_can_be_told_from_every_other_by_its_variable() -> None:

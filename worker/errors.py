@@ -17,7 +17,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     """Wrong arguments, settings or files given by the user."""
     DEPENDENCY = 3
-    """Kafka, or a tool that a command needs, cannot be reached or is missing."""
+    """Kafka, or a tool that a command needs, cannot be reached or is missing; or the machine refuses a file."""
     AUTHENTICATION = 4
     """A broker or Redis refused the credentials or the permission."""
     MODEL = 5

@@ -42,7 +42,8 @@ class KafkaSettings(_Group):
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT"] = Field(
         "PLAINTEXT",
-        description="`SASL_SSL` or `SSL` outside a laptop. `SASL_PLAINTEXT` also needs `allow_insecure`.",
+        description="`SASL_SSL` or `SSL` outside a laptop. `SASL_PLAINTEXT` also needs `allow_insecure`. Credentials and "
+        "TLS files that it would not use are refused.",
     )
     sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
         "SCRAM-SHA-512", description="Used with a SASL protocol."
@@ -66,7 +67,9 @@ class KafkaSettings(_Group):
         "keep it over three heartbeats. The `consumer` protocol takes the broker's value instead.",
     )
     max_poll_interval_s: float = Field(
-        300.0, gt=0, description="Polling never waits for the model, so this only catches a stuck process."
+        300.0,
+        gt=0,
+        description="Polling never waits for the model, so this only catches a stuck process. Not below `session_timeout_s`.",
     )
     message_timeout_s: float = Field(
         300.0,
@@ -103,7 +106,7 @@ class KafkaSettings(_Group):
     client_options: dict[str, str] = Field(
         default_factory=dict,
         description="Further librdkafka properties as JSON, for tuning. What the worker owns (offset commits, isolation, "
-        "idempotence...) is refused.",
+        "idempotence...) is refused. Passwords, tokens and keys among them are never shown.",
     )
 
     @model_validator(mode="after")
@@ -114,6 +117,21 @@ class KafkaSettings(_Group):
             )
         if self.security_protocol.startswith("SASL") and not (self.username and self.password):
             raise ValueError("a SASL security protocol needs username and password")
+        return self
+
+    @model_validator(mode="after")
+    def _security_is_used(self) -> "KafkaSettings":
+        """What the protocol would pass over in silence is refused: whoever gave it believes the connection secured."""
+        sasl, tls = self.security_protocol.startswith("SASL"), self.security_protocol.endswith("SSL")
+        credentials = [name for name in ("username", "password") if getattr(self, name)]
+        files = [name for name in ("ca_file", "certificate_file", "key_file") if getattr(self, name)]
+        unused = ([] if sasl else credentials) + ([] if tls else files)
+        if unused:
+            meant = "SASL_SSL" if sasl or credentials else "SSL"
+            raise ValueError(
+                f"{', '.join(unused)} would not be used, because kafka.security_protocol is {self.security_protocol}; "
+                f"set it to {meant}"
+            )
         return self
 
 
@@ -281,6 +299,9 @@ class Settings(_Group):
             raise ValueError(
                 "limits.drain_timeout_s must be below kafka.max_poll_interval_s, or a drain loses the partitions"
             )
+        kafka = self.kafka
+        if kafka.group_protocol == "classic" and kafka.max_poll_interval_s < kafka.session_timeout_s:
+            raise ValueError("kafka.max_poll_interval_s must not be below kafka.session_timeout_s")
         return self
 
 

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from worker.settings import Resolved, Settings
-from worker.settings_sources import CONFIG_VARIABLE, fields_of, variable_of
+from worker.settings_sources import CONFIG_VARIABLE, fields_of, is_secret_option, variable_of
 
 MASK = "********"
 
@@ -116,7 +116,9 @@ def _default(field: FieldInfo) -> str:
 def _shown(value: Any) -> str | int | float | bool | dict[str, str] | None:
     if isinstance(value, SecretStr):
         return MASK if value.get_secret_value() else ""
-    if value is None or isinstance(value, str | int | float | bool | dict):
+    if isinstance(value, dict):
+        return {name: MASK if is_secret_option(name) else text for name, text in value.items()}
+    if value is None or isinstance(value, str | int | float | bool):
         return value
     return str(value)
 

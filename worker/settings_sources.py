@@ -26,6 +26,8 @@ NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "TAGLINE_LOCAL_DIR", "TAGLINE_CACHE_D
 _SERVICE_LINK = re.compile(r"(_SERVICE_HOST|_SERVICE_PORT(_\w+)?|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)$")
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 
+_SECRET_OPTION = re.compile(r"password|passphrase|secret|token|\.pem|sasl\.jaas", re.IGNORECASE)
+
 _LONGEST_SHOWN = 80
 """Characters of a wrong value that an error message repeats."""
 
@@ -61,6 +63,11 @@ def variable_of(name: str) -> str:
 def is_secret(field: FieldInfo) -> bool:
     """Whether the value may never be shown."""
     return "SecretStr" in str(field.annotation)
+
+
+def is_secret_option(name: str) -> bool:
+    """Whether one of librdkafka's properties (``ssl.key.password``) holds what may never be shown."""
+    return _SECRET_OPTION.search(name) is not None
 
 
 def gather(model: type[BaseModel], overrides: Mapping[str, object], environ: Mapping[str, str]) -> Values:
@@ -100,13 +107,26 @@ def readable(error: ValidationError, model: type[BaseModel], values: Values) -> 
         if given is None:
             lines.append(f"{name}: {message}" if name else message)
             continue
-        shown = "" if name not in fields or is_secret(fields[name]) else f", not {_short(given.value)}"
         origin = "" if given.origin == "flag" else f" (from {given.origin})"
+        if name in fields and _is_json(fields[name]):
+            lines.append(f"{name}{origin}: {_wrong_option(problem['loc'][2:], message, given.value)}")
+            continue
+        shown = "" if name not in fields or is_secret(fields[name]) else f", not {_short(given.value)}"
         lines.append(f"{name}{origin}: {message}{shown}")
     return UsageError(
         lines[0] if len(lines) == 1 else "\n  ".join(["settings cannot be used:", *lines]),
         hint="`tagline config docs` explains every setting",
     )
+
+
+def _wrong_option(path: tuple[int | str, ...], message: str, given: object) -> str:
+    """What is wrong inside a JSON object. Only a number is repeated: a list, or a table that TOML's dots made, may hold a secret."""
+    if not path or not isinstance(given, Mapping):
+        return message
+    option = str(path[0])
+    value = given[option]
+    shown = f", not {value}" if isinstance(value, int | float) and not is_secret_option(option) else ""
+    return f"{option} {message}{shown}"
 
 
 def _from_environment(environ: Mapping[str, str], fields: Mapping[str, FieldInfo]) -> Values:
@@ -146,13 +166,17 @@ def _is_service_link(variable: str, text: str) -> bool:
 
 
 def _parsed(variable: str, text: str, field: FieldInfo) -> object:
-    if not str(field.annotation).startswith("dict"):
+    if not _is_json(field):
         return text
     try:
         parsed: object = json.loads(text)
     except ValueError as error:
         raise UsageError(f"{variable} is not JSON: {error}", hint='write it as {"name": "value"}') from None
     return parsed
+
+
+def _is_json(field: FieldInfo) -> bool:
+    return str(field.annotation).startswith("dict")
 
 
 def _read_secret(variable: str, path: str) -> str:

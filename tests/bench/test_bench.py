@@ -13,6 +13,8 @@ from worker.bench.plan import MEASURES
 from worker.cli import main
 from worker.errors import ExitCode
 
+PROJECT = Path(__file__).resolve().parents[2]
+
 
 @pytest.mark.integration
 def test_every_measurement_runs_and_says_what_it_was_made_of(
@@ -23,6 +25,7 @@ def test_every_measurement_runs_and_says_what_it_was_made_of(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(processes, "WORKER", ("tests.integration.fake_worker", "--delay", "0.02"))
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))  # where the fake is found; the real one is installed
     monkeypatch.setenv(
         "TAGLINE_WINDOW_MAX_RECORDS", "10"
     )  # so that a hundred texts are several micro-batches

@@ -1,5 +1,6 @@
 """What every command shares: help, errors and their exit codes, the version, quick and quiet behaviour."""
 
+import errno
 import io
 import os
 import re
@@ -8,6 +9,7 @@ import sys
 import time
 import types
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import structlog
@@ -123,6 +125,60 @@ def test_an_unexpected_exception_is_a_bug_with_its_traceback(
     assert "Traceback" in text
     assert "ValueError: never thought of" in text
     assert text.splitlines()[-1].startswith("error: unexpected")
+
+
+@pytest.mark.parametrize(
+    ("number", "mend"),
+    [
+        (errno.ENOSPC, "free space"),
+        (errno.EDQUOT, "free space"),
+        (errno.EACCES, "choose a place"),
+        (errno.EPERM, "choose a place"),
+        (errno.EROFS, "choose a place"),
+    ],
+)
+def test_a_file_that_the_machine_refuses_is_no_bug(
+    number: int, mend: str, probe: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert probe(raising(OSError(number, os.strerror(number), "/there/file"))) == ExitCode.DEPENDENCY
+
+    said, hint = capsys.readouterr().err.splitlines()
+    assert said == f"error: /there/file: {os.strerror(number)}"
+    assert hint.startswith(f"hint: {mend}")
+    assert "TAGLINE_LOCAL_DIR" in hint
+
+
+def test_a_write_to_a_full_disk_names_no_file_and_is_no_bug_either(
+    probe: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert probe(raising(OSError(errno.ENOSPC, "No space left on device"))) == ExitCode.DEPENDENCY
+    assert capsys.readouterr().err.startswith("error: No space left on device\nhint: free space")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.EBADF, "Bad file descriptor"), PermissionError(errno.EPERM, "Operation not permitted")],
+)
+def test_other_errors_of_the_system_are_bugs_with_their_traceback(
+    error: OSError, probe: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert probe(raising(error)) == ExitCode.BUG
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+def test_a_stdout_that_is_full_is_said_once() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "worker.cli", "--version"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == ExitCode.DEPENDENCY
+    assert done.stderr.splitlines()[0] == f"error: {os.strerror(errno.ENOSPC)}"
+    assert len(done.stderr.splitlines()) == 2
 
 
 def test_an_interrupt_ends_with_130(probe: Callable[..., int]) -> None:

@@ -3,6 +3,7 @@
 A stand-in takes Python's place, so these run in a second; a real set-up is what made the environment of this run.
 """
 
+import inspect
 import os
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from worker.cli.demo import demo
 
 PROJECT = Path(__file__).resolve().parents[2]
 STAND_IN = r"""#!/usr/bin/env bash
@@ -21,6 +24,8 @@ case "$*" in
                chmod +x .venv/bin/tagline ;;
 esac
 if [[ -n "${FAIL_AT:-}" && "$*" == *"$FAIL_AT"* ]]; then exit 1; fi
+if [[ -n "${KILL_AT:-}" && "$*" == *"$KILL_AT"* ]]; then kill -KILL $$; fi
+if [[ -n "${INTERRUPT_AT:-}" && "$*" == *"$INTERRUPT_AT"* ]]; then trap '' INT; kill -INT $PPID; exit 1; fi
 """
 
 
@@ -92,14 +97,44 @@ def test_a_changed_lock_or_project_file_is_installed_again(project: Project, fil
 
 
 @pytest.mark.parametrize("step", ["requirements.lock", "torch>=", "--editable"])
-def test_a_set_up_that_failed_is_started_over(project: Project, step: str) -> None:
-    assert project.make(FAIL_AT=step).returncode != 0
+def test_a_pip_that_fails_is_answered_with_a_hint_and_costs_nothing_that_was_made(
+    project: Project, step: str
+) -> None:
+    failed = project.make(FAIL_AT=step)
+    assert failed.returncode != 0
+    assert "hint: pip says why above; check the network, the proxy" in failed.stderr
+    assert not (project.folder / ".venv/.ready").exists()
+
+    result = project.make()
+    assert result.returncode == 0
+    assert "starting over" not in result.stdout
+    assert "making" not in result.stdout
+    assert len(project.installs()) == 3
+
+
+@pytest.mark.parametrize("step", ["requirements.lock", "torch>=", "--editable"])
+@pytest.mark.parametrize("how", ["KILL_AT", "INTERRUPT_AT"])
+def test_a_set_up_that_was_cut_off_is_started_over(project: Project, how: str, step: str) -> None:
+    assert project.make(**{how: step}).returncode != 0
     assert not (project.folder / ".venv/.ready").exists()
 
     result = project.make()
     assert result.returncode == 0
     assert "starting over" in result.stdout
     assert len(project.installs()) == 3
+
+
+def test_another_python_for_an_environment_that_exists_is_told_what_comes_first(project: Project) -> None:
+    project.make()
+    other = project.folder / "python3.13"
+    other.write_text("#!/bin/sh\necho Python 3.13.1\n")
+    other.chmod(0o755)
+    result = project.make(PYTHON=str(other))
+
+    assert (result.returncode, project.installs()) == (0, [])
+    assert result.stderr == (
+        f"note: .venv exists and stays with Python 3.10.0; to have it made with {other}, `rm -rf .venv` first\n"
+    )
 
 
 def test_a_set_up_that_was_cut_off_while_making_the_environment_is_started_over(project: Project) -> None:
@@ -122,4 +157,6 @@ def test_plain_make_lists_the_targets_and_installs_nothing(project: Project) -> 
 
     for target in ("setup", "demo", "test", "lint", "bench", "lock", "docs", "clean"):
         assert f"  make {target} " in result.stdout
+    seconds = inspect.signature(demo).parameters["seconds"].default
+    assert f"for {seconds:.0f} s" in result.stdout, "the demo ends by itself"
     assert project.installs() == []

@@ -11,7 +11,7 @@ from worker.doctor.cache import CacheFacts
 from worker.doctor.finding import Level, failed, ok, warning, worst_exit_code
 from worker.doctor.kafka import ClusterFacts, GroupFacts
 from worker.errors import ExitCode
-from worker.settings import KafkaSettings, LimitSettings, RedisSettings, Settings
+from worker.settings import KafkaSettings, LimitSettings, RedisSettings, Settings, TelemetrySettings
 from worker.stream.admin import TopicFacts
 
 GOOD_VERSIONS = {
@@ -92,6 +92,8 @@ def test_each_fault_of_a_cache_is_a_warning_with_a_hint(change: dict, word: str)
 
 def test_no_redis_is_skipped_and_a_dead_one_is_a_warning() -> None:
     assert levels(cache.check(Settings())) == {Level.SKIPPED}
+    empty = Settings(redis=RedisSettings(url=SecretStr("")))
+    assert levels(cache.check(empty)) == {Level.SKIPPED}, "as the worker takes it"
     dead = Settings(redis=RedisSettings(url=SecretStr("redis://127.0.0.1:1/0")))
     assert levels(cache.check(dead)) == {Level.WARNING}
 
@@ -102,6 +104,50 @@ def test_an_address_that_cannot_be_used_fails_and_keeps_its_password_to_itself()
 
     assert (finding.level, finding.exit_code) == (Level.FAILED, ExitCode.USAGE)
     assert "hush" not in str(finding)
+
+
+def test_an_address_that_the_worker_would_refuse_fails_without_being_tried() -> None:
+    settings = Settings(redis=RedisSettings(url=SecretStr("redis://:hush@127.0.0.1:1/0?socket_timeout=1")))
+    (finding,) = cache.check(settings)
+
+    assert (finding.level, finding.exit_code) == (Level.FAILED, ExitCode.USAGE)
+    assert "socket_timeout cannot be set there" in finding.detail
+    assert "hush" not in str(finding)
+
+
+def test_a_host_that_no_resolver_takes_is_a_warning_because_the_worker_runs_without_it() -> None:
+    settings = Settings(redis=RedisSettings(url=SecretStr(f"redis://:hush@{'a' * 70}/0")))
+    (finding,) = cache.check(settings)
+
+    assert finding.level is Level.WARNING
+    assert "hush" not in str(finding)
+
+
+@pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"no.such.thing": "1"}, "no.such.thing"),
+        ({"acks": "1"}, "acks"),
+        ({"fetch.wait.max.ms": "soon"}, "fetch.wait.max.ms"),
+        ({"queue.buffering.max.messages": "-1"}, "queue.buffering.max.messages"),
+    ],
+)
+def test_options_that_the_worker_s_clients_would_refuse_fail(
+    options: dict[str, str], word: str, delivery: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(delivery=delivery, kafka=KafkaSettings(transactional_id="t", client_options=options))
+    (finding,) = timing.judge(settings, GOOD_CLUSTER.config)
+
+    assert (finding.check, finding.level, finding.exit_code) == ("clients", Level.FAILED, ExitCode.USAGE)
+    assert word in finding.detail
+    assert capfd.readouterr().err == ""
+
+
+def test_statistics_rarer_than_the_client_takes_fail() -> None:
+    settings = Settings(telemetry=TelemetrySettings(statistics_interval_s=100_000))
+    (finding,) = timing.judge(settings, GOOD_CLUSTER.config)
+    assert "statistics.interval.ms" in finding.detail
 
 
 @pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
@@ -116,7 +162,7 @@ def test_the_default_times_fit_together(delivery: str) -> None:
     [
         (Settings(limits=LimitSettings(drain_timeout_s=299)), {}, "drain"),
         (Settings(kafka=KafkaSettings(session_timeout_s=3)), {}, "session"),
-        (Settings(kafka=KafkaSettings(session_timeout_s=3_000)), {}, "session"),
+        (Settings(kafka=KafkaSettings(session_timeout_s=3_000, max_poll_interval_s=3_000)), {}, "session"),
         (
             Settings(
                 delivery="exactly_once", kafka=KafkaSettings(transactional_id="t", transaction_timeout_s=901)

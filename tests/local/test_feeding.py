@@ -1,20 +1,32 @@
-"""`tagline local feed` on a real broker."""
+"""`tagline local feed` on a real broker, and on a client whose queue is full."""
 
 import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tests.conftest import wait_for_leaders
 from worker.cli import main
 from worker.contracts.topics import INPUT_TOPICS
-from worker.errors import ExitCode
+from worker.errors import DependencyError, ExitCode
+from worker.local import feeding
+from worker.local.feed import feed
+from worker.local.feeding import offer, send
+from worker.settings import load
 
-pytestmark = pytest.mark.integration
+FULL_QUEUE = {
+    "bootstrap.servers": "127.0.0.1:1",
+    "queue.buffering.max.messages": 1,
+    "message.timeout.ms": 100,
+    "log_level": 0,
+}
+"""A producer that has room for one record, which it can never deliver, so it gives the room back after a moment."""
 
 
 @pytest.fixture
@@ -35,6 +47,7 @@ def records_in(admin: AdminClient) -> int:
     return sum(future.result().offset for future in admin.list_offsets(wanted).values())
 
 
+@pytest.mark.integration
 def test_it_sends_as_many_as_asked(inputs: AdminClient, capsys: pytest.CaptureFixture[str]) -> None:
     before = records_in(inputs)
     assert main(["local", "feed", "--rate", "1000", "--count", "250"]) == ExitCode.OK
@@ -42,6 +55,7 @@ def test_it_sends_as_many_as_asked(inputs: AdminClient, capsys: pytest.CaptureFi
     assert "250 events sent" in capsys.readouterr().err
 
 
+@pytest.mark.integration
 def test_told_to_stop_it_ends_in_order_and_says_how_many_it_sent(inputs: AdminClient) -> None:
     before = records_in(inputs)
     feeding = subprocess.Popen(
@@ -56,3 +70,37 @@ def test_told_to_stop_it_ends_in_order_and_says_how_many_it_sent(inputs: AdminCl
     _, said = feeding.communicate(timeout=30)
     assert feeding.returncode == ExitCode.OK, said
     assert f"{records_in(inputs) - before} events sent" in said
+
+
+def test_a_record_that_the_full_queue_does_not_take_is_offered_again() -> None:
+    reports: list[object] = []
+    producer = Producer(FULL_QUEUE)
+    first, second = feed(1, 2)
+    assert offer(producer, first)
+    assert not offer(producer, second)
+
+    deadline = time.monotonic() + 10
+    while not offer(producer, second, lambda error, _: reports.append(error)):
+        assert time.monotonic() < deadline
+    producer.flush(10)
+    assert len(reports) == 1
+
+
+def test_a_queue_that_stays_full_does_not_keep_the_feed_from_stopping(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    producer = Producer(FULL_QUEUE | {"message.timeout.ms": 20_000})
+    monkeypatch.setattr(feeding, "open_producer", lambda _: producer)
+    monkeypatch.setattr(feeding, "_FLUSH_TIMEOUT_S", 0.1)
+    said: list[str] = []
+    terminal = threading.Timer(0.3, signal.raise_signal, [signal.SIGTERM])
+    terminal.start()
+    began = time.monotonic()
+    try:
+        with pytest.raises(DependencyError, match="1 of 1 events were not delivered"):
+            send(load(environ={}), rate_per_s=1_000, count=None, seed=1, progress=said.append)
+    finally:
+        terminal.cancel()  # or it would end pytest
+    assert time.monotonic() - began < 10
+    assert said == ["stopping"]
+    producer.purge()

@@ -1,6 +1,8 @@
 """The pinned list, and the cache that never holds anything else. No network: the resolver is given."""
 
+import errno
 import hashlib
+import os
 import re
 import shutil
 import threading
@@ -124,6 +126,21 @@ def test_no_network_says_which_jar_and_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DependencyError, match="could not be fetched: OSError") as raised:
         ensure(tmp_path, ignore, resolver=Source(refuse=99), wanted=WANTED)
     assert "network" in str(raised.value.hint)
+
+
+def test_a_full_disk_is_not_called_a_fault_of_the_network_and_not_tried_again(tmp_path: Path) -> None:
+    asked = []
+
+    def full(jar: Jar, scratch: Path) -> Path:
+        asked.append(jar)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(DependencyError, match=rf"cannot write .*{os.strerror(errno.ENOSPC)}") as raised:
+        ensure(tmp_path, ignore, resolver=full, wanted=WANTED[:1])
+    assert "TAGLINE_CACHE_DIR" in str(raised.value.hint)
+    assert "network" not in f"{raised.value} {raised.value.hint}"
+    assert len(asked) == 1
+    assert files_in(tmp_path) == set()
 
 
 def test_what_a_killed_fetch_left_behind_is_removed(tmp_path: Path) -> None:

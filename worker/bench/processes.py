@@ -16,6 +16,8 @@ from worker.errors import DependencyError
 
 WORKER = ("worker.cli", "run")
 """What is measured: the worker as it is started in production."""
+MODULE = (sys.executable, "-P", "-m")
+"""How a module of ours is run: without ``-P`` a `worker` in the current folder would be taken for it."""
 STOP_TIMEOUT_S = 60.0
 MEASUREMENT_TIMEOUT_S = 1_800.0
 _RSS_READINGS = 5
@@ -29,7 +31,7 @@ class WorkerProcess:
         self._log_file = log_file
         with log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *WORKER],
+                [*MODULE, *WORKER],
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -81,7 +83,7 @@ def measure(
 ) -> dict[str, Any]:
     """Run a measuring module to its end and return what it found. Raises DependencyError when it fails."""
     done = subprocess.run(
-        [sys.executable, "-m", *program],
+        [*MODULE, *program],
         input=orjson.dumps(specification),
         capture_output=True,
         env=dict(environment),

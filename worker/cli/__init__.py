@@ -5,6 +5,7 @@
 one of them is used, so that ``tagline --help`` does not wait for torch.
 """
 
+import errno
 import io
 import os
 import sys
@@ -19,18 +20,22 @@ from typer.exceptions import TyperException
 from worker import __version__
 from worker.cli.commands import CommandTable
 from worker.errors import ExitCode, TaglineError
+from worker.local.folders import REFUSALS
 
 app = typer.Typer(
     name="tagline",
     cls=CommandTable,
     help="Tag product titles and reviews with sentiment, from Kafka to Kafka.",
-    epilog="Exit codes: 0 done, 2 usage, 3 something does not answer, 4 refused, 5 model, 6 data. "
+    epilog="Exit codes: 0 done, 2 usage, 3 something does not answer or the disk refuses, 4 refused, 5 model, 6 data. "
     "`tagline COMMAND --help` explains each option.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def _print_version(asked: bool) -> None:
@@ -75,7 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TaglineError as error:
         _complain(error.message, error.hint)
         return error.exit_code
-    except Exception:  # noqa: BLE001 - the last line of defence; everything expected was handled above
+    except Exception as error:  # noqa: BLE001 - the last line of defence; everything expected was handled above
+        if isinstance(error, OSError) and _is_the_machines(error):
+            return _complain_of_the_machine(error)
         traceback.print_exc()
         _complain("unexpected; this is a bug in tagline, and the lines above say where")
         return ExitCode.BUG
@@ -105,6 +112,24 @@ def _complain_of_usage(error: TyperException) -> int:
     else:
         _complain(error.format_message(), f"`{context.command_path} --help` lists what it takes")
     return ExitCode.USAGE
+
+
+def _is_the_machines(error: OSError) -> bool:
+    """Whether it is ordinary trouble with a file. A write to a full disk names none; any other refusal without a name may be a bug."""
+    return error.errno in REFUSALS and (error.filename is not None or error.errno in _FULL)
+
+
+def _complain_of_the_machine(error: OSError) -> int:
+    place = "" if error.filename is None else f"{error.filename}: "
+    mend = "free space" if error.errno in _FULL else "choose a place that this user may write"
+    _complain(
+        f"{place}{error.strerror}", f"{mend}; for the local stack's folder, set TAGLINE_LOCAL_DIR to another"
+    )
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard_stdout()  # it was stdout that is full
+    return ExitCode.DEPENDENCY
 
 
 def _complain(message: str, hint: str | None = None) -> None:

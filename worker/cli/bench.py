@@ -49,18 +49,30 @@ def bench(
     from worker.bench.session import run
 
     plan = make_plan(only=only, texts=texts, quick=quick, seed=seed)
+    if json_file is not None:
+        _require_writable(json_file)
     began = time.monotonic()
 
     def progress(line: str) -> None:
         typer.echo(f"{time.monotonic() - began:6.1f} s  {line}", err=True)
 
     results, facts = run(plan, seconds_cap=seconds_cap, progress=progress)
-    report = as_json(plan, facts, results, sys.argv[1:])
-    if json_file is not None:
-        json_file.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
     caption = (
         "one quick repetition, not a result to quote"
         if quick
         else f"medians of {plan.repetitions} repetitions; e and f run once"
     )
     Console(width=None if sys.stdout.isatty() else 160).print(as_table(results, caption))
+    if json_file is not None:  # last: what ten minutes found is on the screen, whatever becomes of the file
+        report = as_json(plan, facts, results, sys.argv[1:])
+        json_file.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def _require_writable(file: Path) -> None:
+    """Refuse now what could not be written in ten minutes. An earlier report in the file stays until there is a new one."""
+    from worker.errors import UsageError
+
+    try:
+        file.open("ab").close()
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}", hint="name another file") from error

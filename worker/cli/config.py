@@ -19,9 +19,15 @@ def show(
 ) -> None:
     """Print every setting in force and where it came from. Secrets are masked.
 
-    Ends with exit code 2 when a setting is wrong or unknown, so it also checks a deployment's environment.
+    Ends with exit code 2 when a setting is wrong or unknown, so it also checks a deployment's environment. What needs files
+    or servers (certificates, brokers) is for `tagline doctor` to check.
     """
-    rows = effective(resolve())
+    from worker.doctor.clients import kafka_configs, require_redis_url
+
+    resolved = resolve()
+    kafka_configs(resolved.settings)
+    require_redis_url(resolved.settings)
+    rows = effective(resolved)
     if as_json:
         typer.echo(
             json.dumps({row.name: {"value": row.value, "source": row.origin} for row in rows}, indent=2)

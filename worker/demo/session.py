@@ -17,6 +17,7 @@ from worker.demo import gauges
 from worker.demo.watch import Tally, Watcher
 from worker.errors import DependencyError
 from worker.local.feed import feed
+from worker.local.feeding import offer
 from worker.local.ports import find_free
 from worker.local.stack import CACHE_VARIABLE, KAFKA_VARIABLE, StackAddresses
 from worker.settings import Settings, load
@@ -57,7 +58,8 @@ class WorkerProcess:
         )
         with log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "worker.cli", "run"],
+                # -P, or a `worker` in the current folder would be taken for ours
+                [sys.executable, "-P", "-m", "worker.cli", "run"],
                 env=environment,
                 stdout=log,
                 stderr=log,
@@ -132,8 +134,9 @@ class Feeder:
                 return
             if event.identity is not None:
                 self._watcher.remember(event.identity, event.text)
-            self._producer.produce(event.topic, event.value, event.key, headers=list(event.headers))
-            self._producer.poll(0)
+            while not offer(self._producer, event):
+                if self._stopping.is_set():
+                    return
             self._tally.fed += 1
 
 

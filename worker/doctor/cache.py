@@ -7,8 +7,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from worker.doctor.clients import require_redis_url
 from worker.doctor.finding import Finding, failed, ok, skipped, warning
-from worker.errors import ExitCode
+from worker.errors import ExitCode, UsageError
 from worker.settings import Settings
 
 LOOK_TIMEOUT_S = 2.0
@@ -32,7 +33,7 @@ class CacheFacts:
 
 
 def gather(url: str) -> CacheFacts:
-    """Ask one Redis. Blocks for at most a few seconds. Raises ``redis.RedisError``, or ``ValueError`` for a wrong address."""
+    """Ask one Redis. Blocks for at most a few seconds. Raises ``redis.RedisError``, or ``ValueError`` for a host's name."""
     with _open(url) as client:
         client.mget(PROBE)  # what the worker itself needs; whoever may not do this is refused
         before, started = time.time(), time.perf_counter()
@@ -112,11 +113,14 @@ def judge(facts: CacheFacts, budget_ms: float) -> list[Finding]:
 
 def check(settings: Settings) -> list[Finding]:
     """Gather and judge, when a Redis is set."""
-    if settings.redis.url is None:
+    if not settings.redis.url:
         return [skipped("redis", "redis.url is not set: only the in-process cache is used")]
     url = settings.redis.url.get_secret_value()
     try:
+        require_redis_url(settings)
         facts = gather(url)
+    except UsageError as error:
+        return [failed("redis", error.message, error.hint, error.exit_code)]
     except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
         if isinstance(error, redis.exceptions.NoPermissionError) and _may_read(url):
             return [
@@ -131,16 +135,7 @@ def check(settings: Settings) -> list[Finding]:
                 "redis", f"refused: {error}", "check user and password in redis.url", ExitCode.AUTHENTICATION
             )
         ]
-    except ValueError:  # its text may hold the address, and so a password
-        return [
-            failed(
-                "redis",
-                "redis.url cannot be used",
-                "for example redis://user:password@host:6379/0",
-                ExitCode.USAGE,
-            )
-        ]
-    except redis.RedisError as error:
+    except (redis.RedisError, ValueError) as error:  # the second: a host's name that no resolver takes
         return [
             warning(
                 "redis",

@@ -6,10 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from confluent_kafka import Producer
+
 from worker.errors import DependencyError
-from worker.local.feed import feed
+from worker.local.feed import FeedRecord, feed
 from worker.settings import Settings
 from worker.stream.config import open_producer, producer_config
+from worker.stream.publish import QUEUE_FULL_WAIT_S, DeliveryReport
 
 _REPORT_EVERY_S = 10.0
 _FLUSH_TIMEOUT_S = 30.0
@@ -47,12 +50,11 @@ def send(
             while now < due and not stopping.is_set():
                 producer.poll(min(due - now, 0.1))
                 now = time.monotonic()
-            if failures or stopping.is_set():
+            taken = False
+            while not (taken or failures or stopping.is_set()):
+                taken = offer(producer, record, delivered)
+            if not taken:
                 break
-            producer.produce(
-                record.topic, record.value, record.key, headers=list(record.headers), on_delivery=delivered
-            )
-            producer.poll(0)
             sent += 1
             if now - reported >= _REPORT_EVERY_S:
                 reported = now
@@ -69,3 +71,19 @@ def send(
             hint="`tagline topics create` makes the topics; `tagline doctor` checks the broker",
         )
     return acknowledged
+
+
+def offer(producer: Producer, record: FeedRecord, on_delivery: DeliveryReport | None = None) -> bool:
+    """Hand a record to the producer and serve delivery reports.
+
+    False while the producer's own queue is full, after a moment in which it may drain: offer the record again.
+    """
+    try:
+        producer.produce(
+            record.topic, record.value, record.key, headers=list(record.headers), on_delivery=on_delivery
+        )
+    except BufferError:
+        producer.poll(QUEUE_FULL_WAIT_S)
+        return False
+    producer.poll(0)
+    return True

@@ -19,7 +19,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from worker.errors import DependencyError
-from worker.local.folders import make_folder
+from worker.local.folders import REFUSALS, cannot_write, make_folder
 
 KAFKA_VERSION = "4.3.1"
 _AT_ONCE = 8
@@ -82,10 +82,13 @@ def ensure(
     folder = cache / f"kafka-{KAFKA_VERSION}"
     if _lacking(folder, wanted):
         make_folder(folder, "TAGLINE_CACHE_DIR")
-        with _locked(folder):
-            missing = _lacking(folder, wanted)  # another project may have fetched them meanwhile
-            if missing:
-                _fetch_all(missing, folder, progress, resolver or fetch)
+        try:
+            with _locked(folder):
+                missing = _lacking(folder, wanted)  # another project may have fetched them meanwhile
+                if missing:
+                    _fetch_all(missing, folder, progress, resolver or fetch)
+        except OSError as error:  # what a resolver raises has become a DependencyError
+            raise cannot_write(folder, "TAGLINE_CACHE_DIR", error) from error
     return [folder / jar.file_name for jar in wanted]
 
 
@@ -158,7 +161,9 @@ def _fetch_one(jar: Jar, folder: Path, resolver: Resolver) -> None:
                 fetched = resolver(jar, Path(scratch))
             except DependencyError:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever a resolver may raise, the answer is to try again
+            except Exception as error:  # whatever a resolver may raise, the answer is to try again
+                if isinstance(error, OSError) and error.errno in REFUSALS:
+                    raise  # the disk's fault, which no further attempt and no network mends
                 fault, cause = "could not be fetched", error
             else:
                 if _matches(fetched, jar):

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from worker.local.folders import make_folder
+from worker.local.folders import cannot_write, make_folder
 from worker.local.process import Started
 
 _FORMAT = 1
@@ -56,13 +56,23 @@ class StateFile:
             return State()
 
     def update(self, **changes: Any) -> State:
-        """Write the state with ``changes`` applied, in one step: a crash leaves the old one or the new one."""
+        """Write the state with ``changes`` applied, in one step: a crash leaves the old one or the new one.
+
+        Raises DependencyError when the disk does not take it; the old one stays.
+        """
         state = replace(self.read(), **changes)
-        make_folder(self._file.parent, "TAGLINE_LOCAL_DIR")
-        descriptor, temporary = tempfile.mkstemp(dir=self._file.parent, prefix=".state-")
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(asdict(state), file, indent=1)
-        Path(temporary).replace(self._file)
+        folder = self._file.parent
+        make_folder(folder, "TAGLINE_LOCAL_DIR")
+        try:
+            descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".state-")
+            try:
+                with os.fdopen(descriptor, "w") as file:
+                    json.dump(asdict(state), file, indent=1)
+                Path(temporary).replace(self._file)
+            finally:
+                Path(temporary).unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(folder, "TAGLINE_LOCAL_DIR", error) from error
         return state
 
     @contextmanager
