@@ -1,14 +1,16 @@
 """Both delivery modes when nothing goes wrong, and every way of being told to stop."""
 
+import json
 import signal
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
 from tests.fake_engine import POISON
 from tests.integration.arena import Arena, WorkerProcess, listing, review
 from tests.integration.judge import committed_now, judge, offsets_are_not_ahead
-from worker.contracts.topics import LISTINGS_CREATED, REVIEWS_POSTED
+from worker.contracts.topics import LISTINGS_CREATED, REVIEWS_POSTED, REVIEWS_TAGGED
 from worker.errors import ExitCode
 
 pytestmark = pytest.mark.integration
@@ -38,6 +40,32 @@ def test_every_record_is_accounted_for_once_in_order_and_committed(arena: Arena,
         b"missing_field": 12,
         b"unclassifiable": 1,
     }
+
+
+@MODES
+def test_a_transaction_marker_behind_the_last_record_is_no_lag(arena: Arena, mode: str) -> None:
+    """Producers that write in transactions, `tagline dlq redrive` among them, leave one there."""
+    worker = arena.worker(DELIVERY=mode)
+    worker.wait_for_log("partitions assigned")
+    producer = Producer({"bootstrap.servers": arena.bootstrap, "transactional.id": arena.group})
+    producer.init_transactions(20)
+    for _ in range(2):
+        producer.begin_transaction()
+        for number in range(20):
+            event = review(number, f"review {number}")
+            producer.produce(REVIEWS_POSTED, json.dumps(event), event["listing_id"])
+        producer.commit_transaction(20)
+    producer.close()
+    ends = {(p.topic, p.partition): p.offset for p in arena._ends([REVIEWS_POSTED])}
+    arena.wait(
+        lambda: all(arena.committed()[partition] == end for partition, end in ends.items()),
+        30,
+        "lag at the end",
+    )
+    assert worker.stop() == ExitCode.OK
+    arena.read(1)
+    tagged = [one for one in arena.seen if one.topic == REVIEWS_TAGGED]
+    assert len(tagged) == 40
 
 
 @MODES

@@ -13,6 +13,7 @@ from worker.stream.assignment import Assignment
 from worker.stream.microbatch import MicroBatch, Outcome
 from worker.stream.record import Partition, Record
 from worker.stream.stages import Finished
+from worker.telemetry import metrics
 
 PARTITION: Partition = ("t", 0)
 
@@ -25,6 +26,7 @@ class CountingPublisher:
     def __init__(self, roll_back: frozenset[int] = frozenset()) -> None:
         self.published: list[tuple[list[str], dict[Partition, int]]] = []
         self.closed = False
+        self.served = 0
         self._roll_back = roll_back
         self._pending: list[MicroBatch] = []
 
@@ -42,6 +44,7 @@ class CountingPublisher:
         return True
 
     def finished(self, timeout_s: float) -> list[MicroBatch]:
+        self.served += 1
         done, self._pending = self._pending, []
         return done
 
@@ -51,7 +54,7 @@ class CountingPublisher:
 
 def conclude(batch: MicroBatch) -> None:
     batch.outcomes = [
-        Outcome("tagged", [OutboundMessage(f"out-{record.offset}", None, b"", [])])
+        Outcome("tagged", [OutboundMessage(f"out-{record.offset}", None, b"", [])], ("review", "positive"))
         for record in batch.records
     ]
 
@@ -134,6 +137,29 @@ def test_a_slow_device_holds_intake_back_and_is_fed_one_ahead() -> None:
         assert not bench.line.has_room  # one on the device, one before it, one in prepare, one before that
         gate.set()
         assert len(bench.collect(4)) == 4
+
+
+def test_what_waits_in_front_of_each_stage_is_seen_while_it_waits() -> None:
+    def depths() -> list[float | None]:
+        return [
+            metrics.REGISTRY.get_sample_value("tagline_queue_depth", {"stage": stage})
+            for stage in ("prepare", "classify", "publish")
+        ]
+
+    gate = threading.Event()
+    with running(classify=lambda _batch: waited(gate)) as bench:
+        assert depths() == [0, 0, 0]
+        for offset in range(4):
+            bench.submit(bench.batch(offset))
+        wait_for(lambda: depths() == [1, 1, 0])
+        gate.set()
+        bench.collect(4)
+        assert depths() == [0, 0, 0]
+
+
+def test_the_producer_is_served_while_nothing_is_published() -> None:
+    with running() as bench:
+        wait_for(lambda: bench.publisher.served > 2)
 
 
 def test_a_stage_that_fails_ends_the_line_and_publishes_nothing_more() -> None:

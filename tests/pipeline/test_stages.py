@@ -93,6 +93,13 @@ def test_outcomes_are_in_the_order_of_the_records_whatever_they_are() -> None:
         "tagged",
     ]
     assert [reason(outcomes[n]) for n in (1, 3, 4)] == ["not_json", "unclassifiable", "empty_text"]
+    assert [outcome.labels for outcome in outcomes[1:5]] == [
+        ("prepare", "not_json"),
+        ("tombstone",),
+        ("classify", "unclassifiable"),
+        ("prepare", "empty_text"),
+    ]
+    assert (outcomes[0].labels[0], outcomes[0].score) == ("review", pytest.approx(max(answer("good"))))
     assert probabilities(outcomes[0]) == answer("good")
 
 

@@ -1,5 +1,6 @@
 """Intake's own decisions: when it pauses, what it drops, what it waits for, and how it ends."""
 
+import contextlib
 from collections.abc import Callable
 from typing import cast
 
@@ -14,11 +15,12 @@ from worker.stream.assignment import Assignment
 from worker.stream.buffer import WindowLimits
 from worker.stream.intake import Intake, IntakeLimits
 from worker.stream.journal import LIVES, Journal
-from worker.stream.microbatch import MicroBatch
+from worker.stream.microbatch import MicroBatch, Outcome
 from worker.stream.offsets import Offsets
 from worker.stream.record import Fault, Record
 from worker.stream.stages import Finished
 from worker.stream.unreadable import REPEATS
+from worker.telemetry import metrics
 
 BOTH = [TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)]
 
@@ -84,6 +86,44 @@ def test_what_was_read_is_submitted_committed_and_left() -> None:
     assert bench.submitted() == list(range(15))
     assert bench.consumer.committed_offsets == {(TOPIC, 0): 15}
     assert bench.consumer.closed
+
+
+def test_what_was_read_and_waits_for_a_window_is_in_flight_too() -> None:
+    def in_flight() -> float | None:
+        return metrics.REGISTRY.get_sample_value("tagline_in_flight_records")
+
+    bench = Bench()
+    bench.stages.has_room = False
+    bench.feed(*range(5))
+    seen: list[float | None] = []
+    bench.run(then=lambda: seen.append(in_flight()))
+    assert seen == [5]
+
+
+def test_a_micro_batch_that_is_rolled_back_counts_when_it_is_published_and_not_before() -> None:
+    def published() -> float:
+        return metrics.REGISTRY.get_sample_value("tagline_records_published_total") or 0.0
+
+    bench, before = Bench(), published()
+    bench.stages.at_once = False
+    bench.feed(1, 2, 3)
+    counted: list[float] = []
+
+    def end(*, as_published: bool) -> None:
+        for batch in bench.stages.submitted:
+            batch.outcomes = [Outcome("tagged", [], ("review", "positive"), 0.9) for _ in batch.records]
+            bench.stages.done.append(Finished(batch, published=as_published))
+        bench.stages.submitted.clear()
+
+    def roll_back() -> None:
+        end(as_published=False)
+        bench.stages.rewinds = 1
+        bench.feed(1, 2, 3)
+
+    bench.consumer.to_read.append(roll_back)
+    bench.run(turns=8, then=lambda: (counted.append(published() - before), end(as_published=True))[0])
+    assert counted == [0]
+    assert published() - before == 3
 
 
 def test_it_says_when_the_group_has_answered_and_when_it_has_thrown_us_out() -> None:
@@ -278,6 +318,46 @@ def test_after_a_roll_back_it_reads_again_from_the_committed_offsets() -> None:
     bench.consumer.to_read.append(roll_back)
     bench.run(6)
     assert bench.consumer.seeks == [(0, 1)]
+    assert bench.consumer.stored == {}
+
+
+def test_an_end_behind_the_last_record_is_committed_when_nothing_before_it_is_at_work() -> None:
+    bench = Bench()
+    bench.stages.at_once = False
+    bench.feed(1, 2)
+    seen: list[dict[tuple[str, int], int]] = []
+
+    def finish() -> None:
+        seen.append(dict(bench.consumer.stored))
+        bench.stages.done.extend(Finished(b, published=True) for b in bench.stages.submitted)
+
+    bench.consumer.to_read += [FakeMessage(4, KafkaError._PARTITION_EOF), nothing_more, finish]
+    bench.run(8)
+    assert seen == [{}]
+    assert bench.consumer.committed_offsets == {(TOPIC, 0): 4}
+
+
+@pytest.mark.parametrize("meanwhile", ["more is read", "lost", "rolled back", "behind the record"])
+def test_an_end_that_no_longer_holds_is_not_committed(meanwhile: str) -> None:
+    bench = Bench()
+    bench.stages.at_once = False
+    bench.consumer.committed_offsets = {(TOPIC, 0): 1}
+    bench.feed(1, 2)
+    end = FakeMessage(3 if meanwhile == "behind the record" else 4, KafkaError._PARTITION_EOF)
+    bench.consumer.to_read += [end, nothing_more]
+
+    def roll_back() -> None:
+        bench.stages.rewinds = 1
+        bench.stages.done.extend(Finished(b, published=False) for b in bench.stages.submitted)
+
+    if meanwhile == "more is read":
+        bench.feed(6)
+    elif meanwhile == "lost":
+        bench.consumer.to_read.append(lambda: bench.callback("on_lost", BOTH[:1]))
+    elif meanwhile == "rolled back":
+        bench.consumer.to_read.append(roll_back)
+    with contextlib.suppress(DrainTimeoutError):
+        bench.run(8)
     assert bench.consumer.stored == {}
 
 

@@ -54,13 +54,13 @@ def _broker(examination: Examination) -> list[Finding]:
 def _topics(examination: Examination) -> list[Finding]:
     facts = examination.cluster
     if isinstance(facts, TaglineError):
-        return [skipped("topics", "the broker does not answer")]
+        return [skipped("topics", "the broker was not reached, or refused")]
     return topics.check(examination.settings, facts.brokers)
 
 
 def _group(examination: Examination) -> list[Finding]:
     if isinstance(examination.cluster, TaglineError):
-        return [skipped("group", "the broker does not answer")]
+        return [skipped("group", "the broker was not reached, or refused")]
     return kafka.judge_group(examination.cluster, examination.settings.kafka)
 
 

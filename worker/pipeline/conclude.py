@@ -1,6 +1,5 @@
 """Conclude: every record gets its one outcome. Nothing leaves without one."""
 
-from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -16,15 +15,12 @@ from worker.pipeline.prepare import Item, Work
 from worker.signals.outputs import OutputWriter
 from worker.stream.microbatch import MicroBatch, Outcome
 from worker.stream.record import Record
-from worker.telemetry import metrics
-
-_SKIPPED = Outcome("skipped", [])
 
 
 class Conclude:
     """Turns answers into messages: outputs of what could be tagged, a dead letter of what could not.
 
-    Runs on the publish thread, where its cost overlaps with the device's. Pure but for the metrics.
+    Runs on the publish thread, where its cost overlaps with the device's. Pure but for the clock.
     """
 
     def __init__(
@@ -43,27 +39,21 @@ class Conclude:
         self._names = names
         self._trim_above_bytes = trim_above_bytes
         self._now = now or (lambda: datetime.now(UTC))
-        self._predictions: Counter[tuple[str, str]] = Counter()
-        self._score = {kind: metrics.SCORE.labels(kind) for kind in ("title", "review")}
 
     def __call__(self, batch: MicroBatch) -> None:
         """Fill ``batch.outcomes``, one per record, in order."""
         work: Work = batch.work
         published_at = ce_time(self._now())
-        self._predictions.clear()
         batch.outcomes = [
             self._outcome(record, item, published_at)
             for record, item in zip(batch.records, work.items, strict=True)
         ]
-        for (kind, label), count in self._predictions.items():
-            metrics.PREDICTIONS.labels(kind, label).inc(count)
 
     def _outcome(self, record: Record, item: Item, published_at: bytes) -> Outcome:
         decoded, slot = item.decoded, item.slot
         at = Coordinates(record.topic, record.partition, record.offset, record.timestamp_ms or None)
         if isinstance(decoded, Skip):
-            metrics.RECORDS_SKIPPED.labels(decoded.reason).inc()
-            return _SKIPPED
+            return Outcome("skipped", [], (decoded.reason,))
         if isinstance(decoded, Rejection):
             stage, attempts = (
                 (Stage.PREPARE, 1) if record.fault is None else (Stage.INTAKE, record.fault.attempts)
@@ -78,13 +68,10 @@ class Conclude:
         self, decoded: Inbound, answer: Remembered, item: Item, at: Coordinates, published_at: bytes
     ) -> Outcome:
         scores = _scores(answer, answer.truncated or item.cut_short)
-        self._predictions[decoded.kind, scores.label] += 1
-        self._score[decoded.kind].observe(scores.confidence)
         messages = self._writer.messages(decoded, scores, at, text=item.text, published_at=published_at)
-        return Outcome("tagged", messages)
+        return Outcome("tagged", messages, (decoded.kind, scores.label), scores.confidence)
 
     def _rejected(self, record: Record, at: Coordinates, failure: Failure) -> Outcome:
-        metrics.DEAD_LETTERS.labels(failure.stage, failure.reason).inc()
         letter = dead_letter(
             at,
             failure,
@@ -97,7 +84,7 @@ class Conclude:
         )
         if self._trim_above_bytes is not None:
             letter = trimmed(letter, self._trim_above_bytes)
-        return Outcome("rejected", [letter])
+        return Outcome("rejected", [letter], (failure.stage, failure.reason))
 
 
 @lru_cache(maxsize=8_192)

@@ -79,7 +79,13 @@ class Line:
         ]
 
     def start(self) -> None:
-        """Start the threads."""
+        """Start the threads, and let the queues be seen."""
+        for stage, waiting in (
+            ("prepare", self._to_prepare),
+            ("classify", self._to_classify),
+            ("publish", self._to_publish),
+        ):
+            metrics.QUEUE_DEPTH.labels(stage).set_function(waiting.qsize)
         for thread in self._threads:
             thread.start()
 
@@ -143,9 +149,7 @@ class Line:
         self, name: str, source: "queue.Queue[MicroBatch]", work: Stage, target: "queue.Queue[MicroBatch]"
     ) -> None:
         seconds = metrics.STAGE_SECONDS.labels(name)
-        depth = metrics.QUEUE_DEPTH.labels(name)
         while (batch := self._next(source)) is not None:
-            depth.set(source.qsize())
             if name == "classify":
                 self._taken_by_device += 1
             with seconds.time():
@@ -171,20 +175,23 @@ class Line:
     def _publish_all(self) -> None:
         seconds = metrics.STAGE_SECONDS.labels("publish")
         while not self._stopping.is_set():
-            if self._publisher.pending == 0:
-                batch = self._next(self._to_publish)
-            elif self._publisher.pending >= MOST_UNACKNOWLEDGED:
-                batch = None
-            else:
-                try:
-                    batch = self._to_publish.get_nowait()
-                except queue.Empty:
-                    batch = None
+            batch = self._next_to_publish()
             if batch is not None:
                 with seconds.time():
                     self._publish(batch)
-            for done in self._publisher.finished(REPORT_WAIT_S if batch is None else 0):
+            waits = batch is None and self._publisher.pending > 0
+            for done in self._publisher.finished(REPORT_WAIT_S if waits else 0):
                 self._finished.put(Finished(done, published=True))
+
+    def _next_to_publish(self) -> MicroBatch | None:
+        """Wait for a micro-batch only while nothing is unacknowledged, and never so long that callbacks pile up."""
+        pending = self._publisher.pending
+        if pending >= MOST_UNACKNOWLEDGED:
+            return None
+        try:
+            return self._to_publish.get(block=pending == 0, timeout=STOP_CHECK_S)
+        except queue.Empty:
+            return None
 
     def _publish(self, batch: MicroBatch) -> None:
         """Publish what is still ours of a micro-batch; after a roll-back, nothing read before the rewind."""

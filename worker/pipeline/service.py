@@ -184,12 +184,13 @@ def _publisher(settings: Settings) -> Publisher:
         identity = (
             settings.kafka.transactional_id or f"tagline-{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
         )
-        config = producer_config(settings, identity)
+        config = producer_config(settings, identity, stats_cb=observe_statistics)
         return ExactlyOncePublisher(
             lambda: open_producer(config, logger=kafka_log),
             timeout_s=min(TRANSACTION_CALL_S, settings.kafka.transaction_timeout_s),
         )
-    return AtLeastOncePublisher(open_producer(producer_config(settings, None), logger=kafka_log))
+    config = producer_config(settings, None, stats_cb=observe_statistics)
+    return AtLeastOncePublisher(open_producer(config, logger=kafka_log))
 
 
 def _limits(settings: Settings) -> IntakeLimits:

@@ -20,6 +20,8 @@ class Assignment:
         self._owned: set[Partition] = set()
         self._first_offsets: dict[Partition, int] = {}
         self._next_offsets: dict[Partition, int] = {}
+        self.changes = 0
+        """How often partitions were taken on or given up."""
 
     @property
     def owned(self) -> frozenset[Partition]:
@@ -36,12 +38,14 @@ class Assignment:
 
     def add(self, partitions: Iterable[Partition]) -> None:
         """Take partitions on. Owner thread only."""
+        self.changes += 1
         for partition in partitions:
             self._owned.add(partition)
             self._epochs[partition] = self.epoch(partition) + 1
 
     def remove(self, partitions: Iterable[Partition]) -> None:
         """Give partitions up; what is in flight for them is stale from now on. Owner thread only."""
+        self.changes += 1
         for partition in partitions:
             self._owned.discard(partition)
             self._first_offsets.pop(partition, None)

@@ -68,6 +68,10 @@ class ReadBuffer:
         self.size -= size
         return records, size
 
+    def holds(self, partition: Partition) -> bool:
+        """Whether a record of the partition waits here."""
+        return any((record.topic, record.partition) == partition for _, _, record in self._records)
+
     def drop(self, partitions: frozenset[Partition] | None = None) -> int:
         """Forget the records of these partitions, or all; nothing of them was committed. Returns how many."""
         kept = deque(

@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 from logging import Logger
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from worker.errors import UsageError
 from worker.settings import KafkaSettings, Settings
+from worker.stream.candid import CandidAdmin, CandidConsumer, CandidProducer
 from worker.stream.errors import kafka_error
+from worker.stream.offsets import commit_answered
 
 Config = dict[str, Any]
 
@@ -35,12 +37,13 @@ OWNED: Final[Mapping[str, str]] = {
     "auto.offset.reset": "skipping records silently is a loss; see kafka.start_from",
     "isolation.level": "an aborted record must not be tagged",
     "check.crcs": "a damaged record must not be tagged",
-    "enable.partition.eof": "intake tells records from events by it",
+    "enable.partition.eof": "intake commits the end of a partition by it",
     "group.id": "set kafka.group_id",
     "group.protocol": "set kafka.group_protocol",
     "group.instance.id": "a static member does not leave its group on close, which fights autoscaling",
     "partition.assignment.strategy": "the drain at a revoke is built for cooperative assignment",
     "session.timeout.ms": "set kafka.session_timeout_s",
+    "heartbeat.interval.ms": "it follows from kafka.session_timeout_s",
     "max.poll.interval.ms": "set kafka.max_poll_interval_s",
     "queued.max.messages.kbytes": "set kafka.queued_max_mb",
     "statistics.interval.ms": "set telemetry.statistics_interval_s",
@@ -122,12 +125,7 @@ def _common(settings: Settings) -> Config:
     }
 
 
-def consumer_config(
-    settings: Settings,
-    *,
-    stats_cb: Callable[[str], None] | None = None,
-    error_cb: Callable[[KafkaError], None] | None = None,
-) -> Config:
+def consumer_config(settings: Settings, *, stats_cb: Callable[[str], None] | None = None) -> Config:
     """The worker's consumer: commits nothing by itself, resets no offset by itself, reads only what was committed.
 
     `auto.offset.reset` is `error`, so intake gives a partition without a committed offset its start itself
@@ -142,8 +140,9 @@ def consumer_config(
         "auto.offset.reset": "error",
         "isolation.level": "read_committed",
         "check.crcs": True,
-        "enable.partition.eof": False,
+        "enable.partition.eof": True,
         "queued.max.messages.kbytes": kafka.queued_max_mb * 1024,
+        "on_commit": commit_answered,
     }
     config |= _group_protocol(kafka)
     for name, default in {
@@ -152,14 +151,16 @@ def consumer_config(
         "fetch.queue.backoff.ms": 100,  # librdkafka's default lets a full queue run dry for a second
     }.items():
         config.setdefault(name, default)
-    if stats_cb is not None and settings.telemetry.statistics_interval_s > 0:
-        config |= {
-            "stats_cb": stats_cb,
-            "statistics.interval.ms": _ms(settings.telemetry.statistics_interval_s),
-        }
-    if error_cb is not None:
-        config["error_cb"] = error_cb
-    return config
+    return config | _statistics(settings, stats_cb)
+
+
+def _statistics(settings: Settings, stats_cb: Callable[[str], None] | None) -> Config:
+    if stats_cb is None or settings.telemetry.statistics_interval_s == 0:
+        return {}
+    return {
+        "stats_cb": stats_cb,
+        "statistics.interval.ms": _ms(settings.telemetry.statistics_interval_s),
+    }
 
 
 def _group_protocol(kafka: KafkaSettings) -> Config:
@@ -175,10 +176,7 @@ def _group_protocol(kafka: KafkaSettings) -> Config:
 
 
 def producer_config(
-    settings: Settings,
-    transactional_id: str | None,
-    *,
-    error_cb: Callable[[KafkaError], None] | None = None,
+    settings: Settings, transactional_id: str | None, *, stats_cb: Callable[[str], None] | None = None
 ) -> Config:
     """The worker's producer: idempotent, acknowledged by all replicas in sync, lz4; transactional when an id is given.
 
@@ -197,7 +195,8 @@ def producer_config(
             "partitioner": "murmur2_random",  # Java's, so that subscribers can join inputs and outputs by partition
         }
     )
-    config.setdefault("compression.type", "lz4")
+    if "compression.codec" not in config:
+        config.setdefault("compression.type", "lz4")  # two names of one property; the later wins
     config.setdefault("queue.buffering.max.messages", 100_000)
     config.setdefault("queue.buffering.max.kbytes", max(65_536, 4 * kafka.message_max_bytes // 1024))
     if transactional_id is not None:
@@ -206,9 +205,7 @@ def producer_config(
             "transaction.timeout.ms": _ms(kafka.transaction_timeout_s),
             "message.timeout.ms": _ms(min(kafka.message_timeout_s, kafka.transaction_timeout_s)),
         }
-    if error_cb is not None:
-        config["error_cb"] = error_cb
-    return config
+    return config | _statistics(settings, stats_cb)
 
 
 def admin_config(settings: Settings) -> Config:
@@ -243,7 +240,7 @@ def reader_config(settings: Settings, group_id: str) -> Config:
 def open_consumer(config: Config, *, logger: Logger | None = None) -> Consumer:
     """A consumer, or `UsageError` when a property is unknown or refused. Does not wait for a broker."""
     try:
-        return Consumer(config, logger=logger) if logger else Consumer(config)
+        return CandidConsumer(config, logger=logger) if logger else CandidConsumer(config)
     except KafkaException as error:
         raise kafka_error(error, "opening the Kafka consumer") from error
 
@@ -251,7 +248,7 @@ def open_consumer(config: Config, *, logger: Logger | None = None) -> Consumer:
 def open_producer(config: Config, *, logger: Logger | None = None) -> Producer:
     """A producer, or `UsageError` when a property is unknown or refused. Does not wait for a broker."""
     try:
-        return Producer(config, logger=logger) if logger else Producer(config)
+        return CandidProducer(config, logger=logger) if logger else CandidProducer(config)
     except KafkaException as error:
         raise kafka_error(error, "opening the Kafka producer") from error
 
@@ -263,6 +260,6 @@ def open_admin(config: Config) -> AdminClient:
     thread, and confluent-kafka then aborts the process.
     """
     try:
-        return AdminClient(config)
+        return CandidAdmin(config)
     except KafkaException as error:
         raise kafka_error(error, "opening the Kafka admin client") from error

@@ -14,6 +14,8 @@ _REFUSED = frozenset(
         KafkaError._SSL,
     }
 )
+_SIGNS_OF_TLS = ("SSL handshake failed", "certificate verify failed")
+"""In the text of a handshake that failed: the client now and then calls it a broken transport."""
 _FORBIDDEN = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -55,6 +57,16 @@ _GROUP_HINTS = {
     KafkaError.UNSUPPORTED_ASSIGNOR: "This broker does not know the assignor; use kafka.group_protocol = classic.",
 }
 """What keeps a member out of a group for good, and the way in."""
+_DECLINED = frozenset(
+    {
+        KafkaError.INVALID_CONFIG,
+        KafkaError.INVALID_PARTITIONS,
+        KafkaError.INVALID_REPLICA_ASSIGNMENT,
+        KafkaError.INVALID_REPLICATION_FACTOR,
+        KafkaError.POLICY_VIOLATION,
+    }
+)
+"""A topic as it was asked for is not to be had on this cluster."""
 _MISUSED = frozenset({KafkaError._INVALID_ARG, KafkaError._CONFLICT})
 
 
@@ -66,16 +78,22 @@ def error_of(error: KafkaError | KafkaException) -> KafkaError:
     return inner if isinstance(inner, KafkaError) else KafkaError(KafkaError._APPLICATION, str(error))
 
 
+def is_refusal(error: KafkaError) -> bool:
+    """Whether a broker, or our own check of it, refused the connection: credentials, a certificate, the wrong protocol."""
+    return error.code() in _REFUSED or any(sign in error.str() for sign in _SIGNS_OF_TLS)
+
+
 def kafka_error(error: KafkaError | KafkaException, doing: str) -> TaglineError:
     """The error to raise for `error`, met while `doing` ("joining the group tagline").
 
     Authentication and permission end with their own exit code, a missing topic or offset with the one for data, a
-    refused property with usage; everything else is a broker that cannot be reached or does not do what was asked.
+    property or topic that is refused with usage; everything else is a broker that cannot be reached or does not do what was
+    asked.
     """
     cause = error_of(error)
     code = cause.code()
     message = f"{doing}: {cause.str() or cause.name()} ({cause.name()})"
-    if code in _REFUSED:
+    if is_refusal(cause):
         return AuthenticationError(
             message,
             hint="Check kafka.security_protocol, sasl_mechanism, username, password and the certificate files.",
@@ -102,8 +120,15 @@ def kafka_error(error: KafkaError | KafkaException, doing: str) -> TaglineError:
         return UsageError(
             message, hint="See kafka.client_options and the TLS files in `tagline config show`."
         )
+    if code in _DECLINED:
+        return UsageError(
+            message,
+            hint="The broker's own words are above. What is asked of it: `tagline topics create --help`.",
+        )
     if code in _FENCED:
         return DependencyError(message, hint="Another process has taken over with the same transactional id.")
+    if code > 0:  # a broker's own code; librdkafka's are negative
+        return DependencyError(message, hint="Kafka answers, with this error. `tagline doctor` looks closer.")
     return DependencyError(
         message,
         hint="Is Kafka up at kafka.bootstrap_servers? `tagline doctor` looks closer. For a local stack that is up: "

@@ -9,6 +9,7 @@ made anew: its initialisation resolves the open transaction one way or the other
 the committed offsets, which tell which way it was.
 """
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -170,6 +171,9 @@ class ExactlyOncePublisher:
 
     def finished(self, timeout_s: float) -> list[MicroBatch]:  # noqa: ARG002 # the protocol's; a commit has waited already
         """The micro-batches committed since the last call."""
+        # A fatal error is raised here, and again by the next transaction, which is where it is dealt with.
+        with contextlib.suppress(KafkaException, SystemError):
+            self._producer.poll(0)
         done, self._committed = self._committed, []
         return done
 

@@ -10,19 +10,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
-from worker.contracts.reasons import Reason
 from worker.errors import DrainTimeoutError, StuckError
+from worker.stream.arrivals import Arrivals
 from worker.stream.assignment import Assignment
 from worker.stream.buffer import ReadBuffer, WindowLimits
-from worker.stream.errors import kafka_error
-from worker.stream.journal import LIVES, Journal
+from worker.stream.ends import Ends
+from worker.stream.journal import Journal
 from worker.stream.microbatch import MicroBatch
 from worker.stream.offsets import Offsets
-from worker.stream.record import Fault, Partition, Record, from_message
+from worker.stream.record import Partition, Record
 from worker.stream.stages import Stages
-from worker.stream.unreadable import UnreadableRecords
+from worker.stream.tally import count
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -31,8 +31,6 @@ POLL_S = 0.05
 """Longest single poll while nothing waits; also how late a stop or a finished micro-batch is noticed."""
 BUSY_POLL_S = 0.005
 """Longest single poll while records wait for the stages or results are on their way."""
-READ_AHEAD = 512
-"""Messages taken from the client in one call, after the first."""
 PAUSE_AFTER_S = 0.1
 """How long the high watermark may stand before partitions are paused. A pause throws prefetched data away, so a pipeline
 that is only briefly behind is waited for instead."""
@@ -83,7 +81,8 @@ class Intake:
         self._on_progress = on_progress
         self._on_membership = on_membership
         self._buffer = ReadBuffer(limits.window)
-        self._unreadable = UnreadableRecords()
+        self._ends = Ends()
+        self._arrivals = Arrivals(consumer, assignment, journal, self._ends)
         self._in_flight: deque[MicroBatch] = deque()
         self._flying_records = 0
         self._flying_bytes = 0
@@ -122,6 +121,7 @@ class Intake:
         self._settle(0)
         if self._stages.rewinds > self._rewinds and not self._rewind():
             return
+        self._commit_ends()
         self._hold_back()
         self._read()
         self._close_windows()
@@ -136,11 +136,13 @@ class Intake:
             self._flying_bytes -= batch.size
             self._finished_at = time.monotonic()
             if published:
-                metrics.RECORDS_PUBLISHED.inc(len(batch.records))
+                count(batch.outcomes)
                 metrics.END_TO_END_SECONDS.observe(_age_s(batch))
                 if not self._transactional:
                     self._offsets.store(batch)
-        metrics.IN_FLIGHT_RECORDS.set(self._flying_records)
+            elif self._ends:
+                self._ends.forget(batch.epochs)
+        metrics.IN_FLIGHT_RECORDS.set(self._flying_records + len(self._buffer))
         metrics.FRESHNESS_SECONDS.set(_age_s(self._in_flight[0]) if self._in_flight else 0)
         self._on_progress(self._flying_records)
 
@@ -175,74 +177,10 @@ class Intake:
         if self._paused:
             self._settle(BUSY_POLL_S)
         waiting = bool(self._buffer) or bool(self._in_flight)
-        try:
-            first = self._consumer.poll(BUSY_POLL_S if waiting else POLL_S)
-            messages = [] if first is None else self._read_on(first)
-        except KafkaException as error:
-            raise kafka_error(error, "reading from Kafka") from error
+        records = self._arrivals.take(BUSY_POLL_S if waiting else POLL_S)
         now = time.monotonic()
-        sought: set[Partition] = set()
-        for message in messages:
-            if sought and (message.topic(), message.partition()) in sought:
-                continue  # read ahead of a place that is read again
-            record = self._record(message, sought)
-            # A rebalance may have run inside the calls above, after the message was taken from the client's queue.
-            if record is not None and self._assignment.owns((record.topic, record.partition)):
-                self._assignment.saw((record.topic, record.partition), record.offset)
-                self._buffer.add(record, now)
-
-    def _read_on(self, first: Message) -> list[Message]:
-        """The message and those after it. It is left out when its partition was lost and came back meanwhile: reading
-        begins again at the committed offset then, and this one would overtake those before it.
-        """
-        partition = (str(first.topic()), first.partition() or 0)
-        epoch = self._assignment.epoch(partition)
-        following = self._consumer.consume(READ_AHEAD, 0)
-        return [first, *following] if self._assignment.epoch(partition) == epoch else following
-
-    def _record(self, message: Message, sought: set[Partition]) -> Record | None:
-        """The record of a message, or a stand-in for one that cannot be read. Partitions that were sought go into ``sought``."""
-        if message.error() is None:
-            whole = from_message(message)
-            if self._journal.suspicious and self._journal.deaths(whole) >= LIVES:
-                return self._quarantined(whole)
-            return whole
-        damage = self._unreadable.judge(message, self._assignment.next_offset)
-        if damage is None:
-            log.warning("error while reading", error=str(message.error()), topic=message.topic())
-            return None
-        partition, read_from, record = damage
-        if not self._assignment.owns(partition):
-            return None  # lost meanwhile; a seek would be refused
-        topic, number = partition
-        if record is None:
-            log.warning(
-                "reading again what could not be decoded",
-                error=str(message.error()), topic=topic, partition=number, offset=read_from,
-            )  # fmt: skip
-        else:
-            log.error(
-                "record passed over",
-                error=str(message.error()),
-                topic=topic,
-                partition=number,
-                offset=record.offset,
-            )
-        self._consumer.seek(TopicPartition(topic, number, read_from))
-        sought.add(partition)
-        return record
-
-    def _quarantined(self, record: Record) -> Record:
-        log.error(
-            "record quarantined",
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            deaths=LIVES,
-        )
-        return record._replace(
-            fault=Fault(Reason.QUARANTINED, f"the process died {LIVES} times at it", LIVES)
-        )
+        for record in records:
+            self._buffer.add(record, now)
 
     def _suspected(self, record: Record) -> bool:
         return record.fault is None and self._journal.deaths(record) > 0
@@ -275,6 +213,18 @@ class Intake:
             metrics.BATCH_RECORDS.observe(len(records))
             self._stages.submit(batch)
 
+    def _commit_ends(self) -> None:
+        """See `ends`. After the roll-backs were heard of: what these have left behind is read again."""
+        if self._ends:
+            self._offsets.store_ends(
+                self._ends.take(
+                    lambda partition: (
+                        any(partition in batch.epochs for batch in self._in_flight)
+                        or self._buffer.holds(partition)
+                    )
+                )
+            )
+
     def _watch(self) -> None:
         now = time.monotonic()
         if not self._in_flight:
@@ -289,6 +239,7 @@ class Intake:
         """False when the stop came first, and nothing may be read any more."""
         self._rewinds = self._stages.rewinds
         self._assignment.renew()
+        self._ends.forget_all()
         dropped = self._buffer.drop()
         done = self._offsets.rewind()
         if done:
@@ -357,6 +308,7 @@ class Intake:
             self._finish(lambda batch: not going.isdisjoint(batch.epochs), self._limits.drain_timeout_s)
             self._offsets.commit_now()
         self._assignment.remove(going)
+        self._ends.forget(going)
         consumer.incremental_unassign(partitions)
         self._assignment_changed("partitions revoked", partitions)
 
@@ -366,6 +318,7 @@ class Intake:
         going = frozenset(_names(partitions))
         self._buffer.drop(going)
         self._assignment.remove(going)
+        self._ends.forget(going)
         consumer.incremental_unassign(partitions)
         self._assignment_changed("partitions lost", partitions)
         self._on_membership(False)

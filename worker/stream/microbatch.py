@@ -15,6 +15,10 @@ class Outcome(NamedTuple):
     """`tagged`, `rejected` or `skipped`: nothing leaves without one of them."""
     messages: list[OutboundMessage]
     """To publish in this order: outputs of a tagged record, the one dead letter of a rejected one, none of a skipped."""
+    labels: tuple[str, ...]
+    """What it is counted by: kind of text and label of a tagged record, stage and reason of a rejected one, reason of a skipped."""
+    score: float | None = None
+    """Probability of a tagged record's label."""
 
 
 @dataclass(slots=True, eq=False)

@@ -5,7 +5,7 @@ the new owner's offset. Stored offsets are refused for a lost partition.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
@@ -14,6 +14,7 @@ from worker.errors import DataError, DependencyError
 from worker.stream.assignment import Assignment
 from worker.stream.errors import kafka_error
 from worker.stream.microbatch import MicroBatch
+from worker.stream.record import Partition
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -23,6 +24,26 @@ COMMIT_INTERVAL_S = 0.25
 LOOKUP_TIMEOUT_S = 60.0
 """Longest wait for committed offsets, unless transactions may last longer."""
 LOOKUP_CALL_S = 5.0
+
+
+def commit_answered(error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:
+    """Count and log a background commit that Kafka refused. To be the consumer's `on_commit`.
+
+    A commit in the background raises nothing: its answer comes only here, inside one of the client's polls.
+    """
+    refusals = [error, *(position.error for position in partitions)]
+    refusal = next((one for one in refusals if one is not None), None)
+    if refusal is not None:
+        _note_refusal(refusal)
+
+
+def _note_refusal(error: KafkaError) -> bool:
+    """Count and log why a commit was refused. False: there was nothing to commit, which is as good as done."""
+    if error.code() == KafkaError._NO_OFFSET:  # noqa: SLF001 # the client's public name for it
+        return False
+    metrics.COMMITS.labels("failed").inc()
+    log.warning("offsets not committed", error=error.name(), reason=error.str())
+    return True
 
 
 class Offsets:
@@ -51,11 +72,22 @@ class Offsets:
     def store(self, batch: MicroBatch) -> None:
         """Store the offsets of a published micro-batch, for those of its partitions that are still ours."""
         current = batch.current(self._assignment)
-        positions = [
-            TopicPartition(t, p, offset) for (t, p), offset in batch.offsets().items() if (t, p) in current
-        ]
-        if not positions:
+        self._store(
+            {partition: offset for partition, offset in batch.offsets().items() if partition in current}
+        )
+
+    def store_ends(self, ends: Mapping[Partition, int]) -> None:
+        """Store the ends of partitions of ours of which nothing is at work. Also under exactly once, where a transaction has
+        committed all before them.
+        """
+        self._store(ends)
+        for partition, end in ends.items():
+            self._assignment.reads_from(partition, end)
+
+    def _store(self, offsets: Mapping[Partition, int]) -> None:
+        if not offsets:
             return
+        positions = [TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()]
         try:
             self._consumer.store_offsets(offsets=positions)
         except KafkaException as error:
@@ -90,13 +122,9 @@ class Offsets:
             else:
                 self._consumer.commit(asynchronous=False)
         except KafkaException as error:
-            if error.args[0].code() != KafkaError._NO_OFFSET:  # noqa: SLF001 # the client's public name for it
-                metrics.COMMITS.labels("failed").inc()
-                log.warning("offsets not committed", error=error.args[0].name(), reason=error.args[0].str())
-                return False
-        else:
-            if stored or not asynchronous:
-                metrics.COMMITS.labels("sent" if asynchronous else "confirmed").inc()
+            return not _note_refusal(error.args[0])
+        if stored or not asynchronous:
+            metrics.COMMITS.labels("sent" if asynchronous else "confirmed").inc()
         return True
 
     def starting_points(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition] | None:

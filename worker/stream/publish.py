@@ -34,6 +34,7 @@ class Publisher(Protocol):
     1. ``publish`` may block while the broker is slow. Its return does not imply that anything was acknowledged.
     2. ``finished`` returns micro-batches whose every message is safe, in the order in which they were published, and
        blocks for at most ``timeout_s``. Only these may be committed (at least once) or are committed (exactly once).
+       It serves the client's callbacks, so it is called now and then though nothing is pending: they would pile up.
     3. Any failure that could lose a message raises a ``TaglineError``; nothing is swallowed.
     4. All methods are called by one thread.
     """
@@ -162,8 +163,6 @@ class AtLeastOncePublisher:
     def finished(self, timeout_s: float) -> list[MicroBatch]:
         """Serve delivery reports for at most `timeout_s` and hand back what is wholly acknowledged, oldest first."""
         done: list[MicroBatch] = []
-        if not self._unacknowledged:
-            return done
         self._serve(timeout_s)
         while self._unacknowledged:
             oldest = self._unacknowledged[0]

@@ -46,7 +46,7 @@ _LATENCY_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0
 _CACHE_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
 """Around the default budget of 50 ms."""
 
-# -- records: each consumed record ends as tagged, dead letter or skipped ---------------------------------------------
+# -- records: each consumed record ends as tagged, dead letter or skipped, and counts as that once it is published --------
 
 RECORDS_CONSUMED = _counter(
     "tagline_records_consumed", "Records that intake put into micro-batches. A replay counts again."
@@ -58,12 +58,12 @@ RECORDS_PUBLISHED = _counter(
 )
 DEAD_LETTERS = _counter(
     "tagline_dead_letters",
-    "Records sent to the dead letters, by the stage and the reason.",
+    "Records published as dead letters, by the stage and the reason.",
     "stage",
     "reason",
 )
 RECORDS_SKIPPED = _counter(
-    "tagline_records_skipped", "Records that have nothing to tag, by reason.", "reason"
+    "tagline_records_skipped", "Records published that had nothing to tag, by reason.", "reason"
 )
 
 # -- time ---------------------------------------------------------------------------------------------------------------
@@ -100,10 +100,13 @@ PADDING_SHARE = _gauge(
 )
 QUEUE_DEPTH = _gauge(
     "tagline_queue_depth",
-    "Micro-batches that wait in front of a stage. The device's should not stay at 0.",
+    "Micro-batches that wait in front of a stage at this moment. The device's (classify) should not stay at 0.",
     "stage",
 )
-IN_FLIGHT_RECORDS = _gauge("tagline_in_flight_records", "Records read and not yet accounted for.")
+IN_FLIGHT_RECORDS = _gauge(
+    "tagline_in_flight_records",
+    "Records read and not yet accounted for: in micro-batches, or waiting for one.",
+)
 
 # -- Kafka: reading ---------------------------------------------------------------------------------------------------------
 
@@ -117,11 +120,14 @@ LAG_RECORDS = _gauge(
 )
 REBALANCES = _counter("tagline_rebalances", "Rebalances: assigned, revoked, or lost without notice.", "kind")
 COMMITS = _counter(
-    "tagline_commits", "Offset commits of the consumer: sent, confirmed on a drain, or failed.", "result"
+    "tagline_commits",
+    "Offset commits of the consumer: sent in the background, confirmed on a drain, or failed. One that Kafka refuses counts "
+    "as sent first, then as failed; it is sent again.",
+    "result",
 )
 CLIENT_QUEUE_MESSAGES = _gauge(
     "tagline_client_queue_messages",
-    "Messages inside librdkafka: prefetched, or not yet acknowledged.",
+    "Messages inside librdkafka: prefetched (consumer), or not yet acknowledged (producer).",
     "client",
 )
 CLIENT_QUEUE_BYTES = _gauge("tagline_client_queue_bytes", "The same in bytes.", "client")
@@ -174,7 +180,9 @@ DEVICE_OUT_OF_MEMORY = _counter(
     "tagline_device_out_of_memory",
     "Forwards that ran out of device memory and were tried again with half the tokens.",
 )
-PREDICTIONS = _counter("tagline_predictions", "Records tagged, by kind of text and label.", "kind", "label")
+PREDICTIONS = _counter(
+    "tagline_predictions", "Records published as tagged, by kind of text and label.", "kind", "label"
+)
 SCORE = _histogram(
     "tagline_score",
     "Probability of the label given, by kind of text. A drift of its shape is a drift of the input.",

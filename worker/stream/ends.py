@@ -1,0 +1,41 @@
+"""Ends of partitions that lie behind their last record.
+
+A transaction leaves a marker behind its records, which takes up an offset and is never delivered. Where a producer of the inputs writes
+in transactions (`tagline dlq redrive` does), the offset behind the last record is thus not the end of the partition: its lag would
+never be zero, and once retention has deleted the record and the marker, the committed offset would be out of range. So when the
+client says that a partition's end is reached, that end is committed, as soon as nothing read before it is still at work.
+"""
+
+from collections.abc import Callable, Iterable
+
+from worker.stream.record import Partition
+
+
+class Ends:
+    """The ends that wait for what was read before them. Owner thread only."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Partition, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def reached(self, partition: Partition, end: int, next_offset: int | None) -> None:
+        """The client has delivered all before ``end``. ``next_offset`` is the one behind the last record, None if none is known."""
+        if next_offset is not None and end > next_offset:
+            self._waiting[partition] = end
+
+    def forget(self, partitions: Iterable[Partition]) -> None:
+        """More was read of these, or what was read of them is read again, or they are not ours any more."""
+        for partition in partitions:
+            self._waiting.pop(partition, None)
+
+    def forget_all(self) -> None:
+        """Everything is read again."""
+        self._waiting.clear()
+
+    def take(self, at_work: Callable[[Partition], bool]) -> dict[Partition, int]:
+        """The ends of partitions of which nothing is at work any more; they wait no longer."""
+        free = {partition: end for partition, end in self._waiting.items() if not at_work(partition)}
+        self.forget(free)
+        return free
