@@ -14,9 +14,10 @@ import torch
 from tokenizers import Tokenizer
 from transformers import BertForSequenceClassification
 
-from training.batches import head_and_tail
+from training.batches import head_and_tail, positions_of
 from training.finetune import pad_id_of
 from training.model import Columns
+from worker.classify.manifest import MANIFEST
 from worker.classify.normalise import normalise
 from worker.errors import UsageError
 
@@ -60,13 +61,16 @@ def attribute(
 ) -> Attribution:
     """Attribute one text's answer (or ``label``) to its pieces. Blocks for ``steps`` forwards and backwards.
 
+    A text is cut at ``max_tokens``, or at what the encoder can read where that is less.
+
     :raises UsageError: the model has no such kind or label, or the text has no pieces.
     """
     encoding = tokenizer.encode(normalise(text).text)
-    ids = head_and_tail(encoding.ids, max_tokens)
+    limit = min(max_tokens, positions_of(model))
+    ids = head_and_tail(encoding.ids, limit)
     names = [tokenizer.id_to_token(piece) or "" for piece in ids]
-    special = head_and_tail(encoding.special_tokens_mask, max_tokens)
-    own = columns.of(kind)
+    special = head_and_tail(encoding.special_tokens_mask, limit)
+    own, labels = columns.of(kind), columns.labels_of(kind)
     if not any(flag == 0 for flag in special):
         raise UsageError("the text has no pieces to attribute anything to")
     model.train(False)
@@ -77,7 +81,7 @@ def attribute(
         blank: torch.Tensor = table(torch.tensor([pad_id_of(tokenizer)]))[0]
         keeps = torch.tensor(special, dtype=torch.bool)[:, None]
         start = torch.where(keeps, end, blank)
-        chosen = _chosen_label(_margins(model, end[None], own)[0], columns.labels[kind], label)
+        chosen = _chosen_label(_margins(model, end[None], own)[0], labels, label)
     gradient = torch.zeros_like(end)
     # Midpoints of the steps: the error falls with the square of their number.
     points = (torch.arange(steps) + 0.5) / steps
@@ -91,7 +95,7 @@ def attribute(
     shown = [index for index, flag in enumerate(special) if flag == 0]
     return Attribution(
         text=text,
-        label=columns.labels[kind][chosen],
+        label=labels[chosen],
         pieces=tuple(names[index] for index in shown),
         scores=tuple(float(scores[index]) for index in shown),
         margin=float(both[1]),
@@ -100,21 +104,26 @@ def attribute(
 
 
 def attribute_folder(
-    folder: Path, texts: Sequence[tuple[str, str]], *, steps: int = STEPS
+    folder: Path, texts: Sequence[tuple[str, str]], *, max_tokens: int | None = None, steps: int = STEPS
 ) -> list[Attribution]:
-    """Attributions of (kind, text) pairs by a bundle (its own length limit) or by a trained model's folder."""
-    from training import model as models
-    from training.export import MANIFEST, load_bundle
+    """Attributions of (kind, text) pairs by a bundle, a run or its model.
 
+    ``max_tokens`` as :func:`training.runs.max_tokens_of` takes it: None asks the folder.
+
+    :raises UsageError: the folder holds no model, or a limit is given for a bundle.
+    """
+    from training import model as models
+    from training.export import load_bundle
+    from training.runs import max_tokens_of
+
+    limit = max_tokens_of(folder, max_tokens)
     if (folder / MANIFEST).is_file():
         bundle = load_bundle(folder)
         model, tokenizer, columns = bundle.model, bundle.tokenizer, bundle.columns
-        max_tokens = int(bundle.manifest["max_tokens"])
     else:
         model, tokenizer, columns = models.load(folder)
-        max_tokens = 256
     return [
-        attribute(model, tokenizer, columns, text, kind, max_tokens=max_tokens, steps=steps)
+        attribute(model, tokenizer, columns, text, kind, max_tokens=limit, steps=steps)
         for kind, text in texts
     ]
 

@@ -4,11 +4,12 @@ The order of the batches is a function of (seed, epoch) alone, so that a resumed
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from tokenizers import Tokenizer
+from transformers import PreTrainedModel
 
 from training.data import Row
 from training.model import Columns
@@ -66,7 +67,10 @@ def encode(rows: Sequence[Row], tokenizer: Tokenizer, columns: Columns, *, max_t
     encodings = tokenizer.encode_batch([normalise(row.text).text for row in rows])
     return [
         Example(
-            head_and_tail(encoding.ids, max_tokens), row.kind, _target(row, columns.labels[row.kind]), index
+            head_and_tail(encoding.ids, max_tokens),
+            row.kind,
+            _target(row, columns.labels_of(row.kind)),
+            index,
         )
         for index, (row, encoding) in enumerate(zip(rows, encodings, strict=True))
     ]
@@ -80,13 +84,31 @@ def _target(row: Row, labels: Sequence[str]) -> tuple[float, ...] | None:
 
 def _check_columns(rows: Sequence[Row], columns: Columns) -> None:
     for kind, label in dict.fromkeys((row.kind, row.label) for row in rows):
-        columns.of(kind)
-        known = columns.labels[kind]
+        known = columns.labels_of(kind)
         if label is not None and label not in known:
             raise UsageError(
                 f"`{label}` is not among the model's labels of kind `{kind}`",
                 hint=f"it knows {', '.join(known)}; say what yours mean, as in --label {label}={known[0]}",
             )
+
+
+def positions_of(model: PreTrainedModel) -> int:
+    """The longest text that the encoder can read, in tokens."""
+    return int(model.config.max_position_embeddings)
+
+
+def check_positions(examples: Iterable[Example], model: PreTrainedModel, *, taken: int = 0) -> None:
+    """Raise unless the encoder has a position for every token; ``taken`` of them stand before the text (a prefix).
+
+    :raises UsageError: a text is longer.
+    """
+    free = positions_of(model) - taken
+    if any(len(example.ids) > free for example in examples):
+        before = f", of which a prefix takes {taken}" if taken else ""
+        raise UsageError(
+            f"there are texts of more tokens than the encoder's {positions_of(model)} positions{before}",
+            hint=f"give --max-tokens {free}, or fewer",
+        )
 
 
 def plan(lengths: Sequence[int], *, tokens: int, seed: int, epoch: int) -> list[list[int]]:

@@ -1,7 +1,7 @@
 """``tagline train``: the commands that make data and models. Each parses its options, calls one function and prints what came out."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,10 @@ from training.cli_options import (
 )
 from training.scoring_cli import app as scoring
 from training.understanding_cli import app as understanding
+
+if TYPE_CHECKING:
+    from training.efficient.methods import EfficientConfig
+    from training.trainer import State
 
 app = typer.Typer(no_args_is_help=True, help="Train, distil, evaluate and export models.")
 app.add_typer(scoring)
@@ -47,12 +51,12 @@ def prepare(
     from training.runs import write_json
 
     prepared = split(
-        load_rows(files, label),
+        load_rows(files, label, labelled=True),
         validation_share=validation_share,
         test_share=test_share,
         seed=seed,
-        test_rows=load_rows(test, label),
-        validation_rows=load_rows(validation, label),
+        test_rows=load_rows(test, label, labelled=True),
+        validation_rows=load_rows(validation, label, labelled=True),
     )
     for name, rows in prepared.splits.items():
         write_rows(out / f"{name}.jsonl.gz", rows)
@@ -107,7 +111,7 @@ def finetune(
     method: Annotated[
         str, typer.Option(help="full, or few weights: lora, adalora, adapters, prefix.")
     ] = "full",
-    rank: Annotated[int, typer.Option(min=1, help="Rank of lora and adalora.")] = 8,
+    rank: Annotated[int | None, typer.Option(min=1, help="Rank of lora and adalora; else 8.")] = None,
     adversarial: Annotated[
         str, typer.Option(help="none, fgm (twice the time) or pgd (four times).")
     ] = "none",
@@ -137,13 +141,11 @@ def finetune(
     """Fine-tune a classifier on labelled files. Run it under torchrun for several processes."""
     from training.choices import one_of
     from training.data import labels_by_kind
-    from training.efficient.methods import METHODS, EfficientConfig
     from training.finetune import FinetuneConfig
     from training.finetune import finetune as run
     from training.labels import check_servable, parse_meanings
     from training.options import RecipeConfig
     from training.prepare import check_no_leak
-    from training.runs import remember_max_tokens
     from training.sets import labelled_rows
     from training.trainer import TrainConfig
 
@@ -174,9 +176,7 @@ def finetune(
         layers=_layer_list(layers),
         dropout=dropout,
         recipe=RecipeConfig(
-            efficient=None
-            if method == "full"
-            else EfficientConfig(method=one_of("method", method, *METHODS), rank=rank),
+            efficient=_efficient(method, rank),
             adversarial=one_of("adversarial", adversarial, "none", "fgm", "pgd"),
             r_drop=r_drop,
             augment_copies=augment,
@@ -187,10 +187,7 @@ def finetune(
         metric=one_of("metric", metric, "accuracy", "macro_f1"),
     )
     state = run(base, rows, sets, out, config, inputs=[*files, *(validation or [])])
-    remember_max_tokens(out / "model", max_tokens)
-    typer.echo(
-        f"{state.step} steps, best {state.best_metric:.4f} at step {state.best_step}; model in {out / 'model'}"
-    )
+    _tell_end(state, out)
 
 
 @app.command()
@@ -199,7 +196,7 @@ def distil(
     teacher: Annotated[
         list[Path],
         typer.Option(
-            help="The `model` folder of a fine-tuning run. Given again: they answer together, as their mean."
+            help="The folder of a fine-tuning run, or its model. Given again: they answer together, as their mean."
         ),
     ],
     layers: Annotated[
@@ -211,7 +208,7 @@ def distil(
     temperature: Annotated[float, typer.Option(min=0.1)] = 2.0,
     teacher_share: Annotated[
         float, typer.Option(min=0, max=1, help="Weight of the teacher on labelled texts.")
-    ] = 0.8,
+    ] = 0.5,
     trust: Annotated[
         list[str] | None,
         typer.Option(
@@ -236,7 +233,6 @@ def distil(
     from training.distil import distil as run
     from training.finetune import FinetuneConfig
     from training.prepare import check_no_leak
-    from training.runs import remember_max_tokens
     from training.trainer import TrainConfig
 
     rows = load_rows(files, label)
@@ -260,10 +256,7 @@ def distil(
         hidden_epochs=hidden_epochs,
     )
     state = run(teacher, rows, sets, out, config, inputs=[*files, *(validation or [])])
-    remember_max_tokens(out / "model", max_tokens)
-    typer.echo(
-        f"{state.step} steps, best {state.best_metric:.4f} at step {state.best_step}; model in {out / 'model'}"
-    )
+    _tell_end(state, out)
 
 
 @app.command()
@@ -314,6 +307,30 @@ def reproduce(
 
     run(data, base, out, bundle, ShippedConfig(bundle=BundleConfig(version=version)))
     typer.echo(table([bundle]), nl=False)
+
+
+def _efficient(method: str, rank: int | None) -> "EfficientConfig | None":
+    from training.choices import one_of
+    from training.efficient.methods import METHODS, EfficientConfig
+    from worker.errors import UsageError
+
+    chosen = None if method == "full" else one_of("method", method, *METHODS)
+    if rank is not None and chosen not in ("lora", "adalora"):
+        raise UsageError("--rank is for --method lora and adalora: the others have none", hint="leave it out")
+    if chosen is None:
+        return None
+    return EfficientConfig(chosen) if rank is None else EfficientConfig(chosen, rank)
+
+
+def _tell_end(state: "State", out: Path) -> None:
+    """Print the best step where there were validation files, and what was written; the process that wrote it does."""
+    from training.processes import rank
+
+    if rank() != 0:
+        return
+    best = f", best {state.best_metric:.4f} at step {state.best_step}" if state.history else ""
+    written = [f"{name} in {out / name}" for name in ("model", "adapters") if (out / name).is_dir()]
+    typer.echo(f"{state.step} steps{best}; {', '.join(written)}")
 
 
 def _layer_list(text: str) -> tuple[int, ...] | None:

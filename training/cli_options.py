@@ -27,7 +27,8 @@ Precision = Annotated[str, typer.Option(help="auto (measured), float32 or bfloat
 OwnTokens = Annotated[
     int | None,
     typer.Option(
-        min=8, help="Longest text in tokens; as the run was trained, else 256. Bundles know theirs."
+        min=8,
+        help="Longest text in tokens; as the run was trained, else 256. Not for bundles, which know theirs.",
     ),
 ]
 Validation = Annotated[
@@ -40,11 +41,19 @@ Label = Annotated[
 
 
 def load_rows(
-    files: list[Path] | None, label: list[str] | None = None, *, labels: bool = True
+    files: list[Path] | None,
+    label: list[str] | None = None,
+    *,
+    labels: bool = True,
+    labelled: bool = False,
 ) -> list["Row"]:
-    """The rows of all files; ``label`` as :data:`Label` takes it, ``labels = False`` leaves the rows unlabelled."""
+    """The rows of all files; ``label`` as :data:`Label` takes it, ``labels = False`` leaves the rows unlabelled.
+
+    ``labelled``: every file must have rows with a label.
+    """
     from training.data import read_rows
     from training.labels import parse_meanings
+    from training.sets import check_labelled
     from worker.errors import UsageError
 
     meanings = parse_meanings(label or [])
@@ -53,6 +62,8 @@ def load_rows(
         rows = read_rows(path, meanings=meanings, labels=labels)
         if not rows:
             raise UsageError(f"{path.name} has no rows", hint="leave it out, or give the file that you meant")
+        if labelled:
+            check_labelled(path, rows)
         result += rows
     return result
 

@@ -6,21 +6,32 @@ from typing import Any
 
 from training.names import distinct_names
 from training.runs import read_json
+from worker.classify.manifest import MANIFEST
+from worker.errors import UsageError
 
 
 def scores_of(path: Path) -> dict[str, dict[str, Any]]:
-    """Scores by set: from ``scores.json`` (``evaluate``) or ``bundle.json`` in a folder. Empty where there are none."""
+    """Scores by set: from ``scores.json`` (``evaluate``) or ``bundle.json`` in a folder.
+
+    :raises UsageError: there are none.
+    """
+    found: dict[str, dict[str, Any]] = {}
     if (path / "scores.json").is_file():
-        return dict(read_json(path / "scores.json")["sets"])
-    if (path / "bundle.json").is_file():
-        return dict(read_json(path / "bundle.json").get("evaluation", {}).get("sets", {}))
-    return {}
+        found = read_json(path / "scores.json")["sets"]
+    elif (path / MANIFEST).is_file():
+        found = read_json(path / MANIFEST).get("evaluation", {}).get("sets", {})
+    if not found:
+        raise UsageError(
+            f"{path} holds no scores",
+            hint="give the --out folder of `tagline train evaluate`, or a scored bundle",
+        )
+    return found
 
 
 def compare(folders: Sequence[Path]) -> str:
     """Markdown: one row a folder, accuracy and macro-F1 (per cent) and ECE of every set that any of them has.
 
-    :raises UsageError: a folder is given twice.
+    :raises UsageError: a folder is given twice, or holds no scores.
     """
     found = {name: scores_of(folder) for name, folder in zip(distinct_names(folders), folders, strict=True)}
     names = sorted({name for scores in found.values() for name in scores})

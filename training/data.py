@@ -1,7 +1,7 @@
 """Rows of labelled text, and the files that they come from.
 
-A row is (text, label, kind, category). Files are JSON lines, CSV or Parquet, plain or gzipped, with a column ``text`` and,
-where known, ``label``, ``kind`` and ``category``; other columns are ignored.
+A row is (text, label, kind, category). Files are JSON lines, CSV or Parquet, plain or gzipped, with a column ``text`` (or,
+of product titles, ``title``) and, where known, ``label``, ``kind`` and ``category``; other columns are ignored.
 """
 
 import csv
@@ -10,7 +10,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -140,37 +140,40 @@ def read_rows(
 ) -> list[Row]:
     """Rows of one file. Labels are read by :func:`training.labels.meanings_of`, ``meanings`` being what the user said of them.
 
-    ``labels = False`` leaves every row unlabelled, whatever the file says: for texts whose labels nobody looks at.
+    ``labels = False`` leaves every row unlabelled, whatever the file says: for texts whose labels nobody looks at. Of a
+    product title the text may stand in a column ``title``; beside a review that is its headline, and never read for it.
 
     :raises UsageError: the file cannot be read, a record has no text, or its labels are numbers of unknown meaning.
     """
     found = []
     for number, record in enumerate(records(path), start=1):
-        text = record.get("text", record.get("title"))
+        own_kind = str(record.get("kind") or kind)
+        column = "title" if own_kind == "title" and "text" not in record else "text"
+        text = record.get(column)
         if not isinstance(text, str):
-            missing = "text" not in record and "title" not in record
             raise UsageError(
                 f"{path.name}, record {number}: "
                 + (
-                    f"no column `text`, only {', '.join(map(str, record)) or 'nothing'}"
-                    if missing
-                    else "its `text` is no text"
+                    f"its `{column}` is no text"
+                    if column in record
+                    else f"no column `text`, only {', '.join(map(str, record)) or 'nothing'}"
                 ),
-                hint="call the column with the texts `text`, and leave out records without one",
+                hint="call the column with the texts `text`, and leave out records without one; "
+                "`title` is read where the kind is title",
             )
-        found.append((text, spelled(record.get("label")) if labels else None, record))
+        found.append((text, spelled(record.get("label")) if labels else None, own_kind, record))
     means = meanings_of(
-        {label for _, label, _ in found if label is not None}, meanings or {}, where=path.name
+        {label for _, label, _, _ in found if label is not None}, meanings or {}, where=path.name
     )
     return [
         Row(
             text=text,
             label=None if label is None else means[label],
-            kind=str(record.get("kind") or kind),
+            kind=own_kind,
             category=str(record.get("category") or ""),
             source=str(record.get("source") or path.name.split(".")[0]),
         )
-        for text, label, record in found
+        for text, label, own_kind, record in found
     ]
 
 
@@ -200,8 +203,3 @@ def labels_by_kind(rows: Iterable[Row]) -> dict[str, tuple[str, ...]]:
         known = KIND_LABELS.get(kind, ())
         kinds[kind] = known if seen[kind] <= set(known) else tuple(sorted(seen[kind]))
     return kinds
-
-
-def with_text(row: Row, text: str) -> Row:
-    """The same row with another text."""
-    return replace(row, text=text)

@@ -128,14 +128,14 @@ def distillation_loss(
 def teacher_shares_of(rows: Sequence[Row], config: DistilConfig) -> torch.Tensor:
     """The weight of the teacher's answer for every row [rows].
 
-    :raises UsageError: no row comes from a trusted source.
+    :raises UsageError: no labelled row comes from a trusted source.
     """
-    sources = {row.source for row in rows}
+    sources = {row.source for row in rows if row.label is not None}
     for source in config.trusted:
         if source not in sources:
             raise UsageError(
-                f"no text comes from the trusted source `{source}`",
-                hint=f"there are {', '.join(sorted(sources))}",
+                f"no labelled text comes from the trusted source `{source}`",
+                hint=f"labelled ones come from {', '.join(sorted(sources)) or 'nowhere'}",
             )
 
     def share(row: Row) -> float:
@@ -173,11 +173,12 @@ def distil(
     """Train a student that starts from the first teacher's own layers (``config.finetune.layers``); leave it in ``out/model``.
 
     Several teachers answer by the mean of their logits, as an ensemble does. All of them and the student share one
-    tokenizer, so one encoding serves all. Rows without label take part. Where rows of a kind are neutral and the teachers know
-    only negative and positive, the student gets a neutral column, which the labels alone teach.
+    tokenizer, so one encoding serves all. The student's dropout is its own, whatever the teacher had. Rows without label take
+    part. Where rows of a kind are neutral and the teachers know only negative and positive, the student gets a neutral column,
+    which the labels alone teach.
 
     :raises UsageError: no layers or teachers are named, the teachers differ in vocabulary or columns, or a trusted source is
-        among no rows.
+        among no labelled rows.
     """
     if not teacher_folders:
         raise UsageError("there is nobody to learn from", hint="name a teacher's folder")
@@ -186,6 +187,7 @@ def distil(
     student, tokenizer, known = models.load(teacher_folders[0])
     teachers = [_teacher(folder, tokenizer, known) for folder in teacher_folders]
     columns = columns_with_neutral(known, rows)
+    models.set_dropout(student, config.finetune.dropout)
     models.keep_layers(models.with_columns(student, known, columns), config.finetune.layers)
     answers = TeacherAnswers(teachers, len(rows))
     taught = [column for kind, labels in known.labels.items() for column in columns.of(kind, labels)]

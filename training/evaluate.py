@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from training import model as models
 from training.baseline import LinearBaseline, majority_accuracy
-from training.batches import encode
+from training.batches import check_positions, encode
 from training.calibrate import POLAR_LOSS, fit_neutral_share, fit_temperature
 from training.data import Row
 from training.finetune import pad_id_of
@@ -36,12 +36,7 @@ def logits_on(
     :raises UsageError: a row's kind or label has no column, or a text has more tokens than the encoder has positions.
     """
     examples = encode(rows, tokenizer, columns, max_tokens=max_tokens)
-    positions = int(model.config.max_position_embeddings)
-    if any(len(example.ids) > positions for example in examples):
-        raise UsageError(
-            f"there are texts of more tokens than the encoder's {positions} positions",
-            hint=f"give --max-tokens {positions}, or fewer",
-        )
+    check_positions(examples, model)
     return logits_for(model, examples, columns, pad_id=pad_id_of(tokenizer), bfloat16=bfloat16)
 
 
@@ -76,12 +71,12 @@ def evaluate(
 
     A set without neutral rows is scored as the choice between the other labels (:func:`training.sets.labels_of_set`).
 
-    :raises UsageError: a row has no label, or one that the model does not know.
+    :raises UsageError: a row has no label, or a kind or label that the model does not know.
     """
     results = {}
     for name, rows in split_by_kind(sets).items():
         kind = _labelled_kind(name, rows)
-        labels = labels_of_set(rows, columns.labels[kind])
+        labels = labels_of_set(rows, columns.labels_of(kind))
         logits = logits_on(model, tokenizer, columns, rows, max_tokens=max_tokens, bfloat16=bfloat16)
         probabilities = probabilities_of(logits, columns.of(kind, labels), temperatures.get(kind, 1.0))
         results[name] = score_set(rows, probabilities, gold_of(rows, labels), labels)
@@ -133,21 +128,21 @@ def calibrate(
     by_kind: dict[str, list[tuple[Floats, Ints]]] = {}
     for name, rows in split_by_kind(sets).items():
         kind = _labelled_kind(name, rows)
-        labels = labels_of_set(rows, columns.labels[kind])
+        labels = labels_of_set(rows, columns.labels_of(kind))
         logits = logits_on(model, tokenizer, columns, rows, max_tokens=max_tokens)
         by_kind.setdefault(kind, []).append((logits[:, columns.of(kind, labels)], gold_of(rows, labels)))
     temperatures = {kind: fit_temperature(pairs) for kind, pairs in by_kind.items()}
     neutral = {}
     for rows in split_by_kind({"doubtful": doubtful}).values():
         kind = kind_of(rows)
-        if kind not in by_kind or "neutral" in columns.labels[kind]:
+        labels = columns.labels_of(kind)
+        if kind not in by_kind or "neutral" in labels:
             why = "no validation set" if kind not in by_kind else "a neutral label of its own"
             raise UsageError(
                 f"doubtful texts of kind `{kind}`, which has {why}",
                 hint="doubtful texts choose the neutral share of a kind with two labels, beside its validation set",
             )
         unsure = logits_on(model, tokenizer, columns, rows, max_tokens=max_tokens)[:, columns.of(kind)]
-        labels = columns.labels[kind]
         positive = [
             probabilities_of(logits, range(len(labels)), temperatures[kind])[:, labels.index("positive")]
             for logits in (unsure, *(logits for logits, _ in by_kind[kind]))

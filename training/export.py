@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertForSequenceClassification
 
 from training import model as models
-from training.batches import encode
+from training.batches import encode, positions_of
 from training.calibrate import with_neutral
 from training.canaries import CANARIES
 from training.card import render_card
@@ -20,22 +20,17 @@ from training.data import Row, file_digest
 from training.finetune import pad_id_of
 from training.labels import check_servable
 from training.metrics import Floats
-from training.model import Columns
+from training.model import Columns, write_weights
 from training.predict import logits_for, probabilities_of
 from training.quantise import dequantise_state, half_state, quantise_state
 from training.runs import write_json
 from worker.classify.answers import LABELS
+from worker.classify.manifest import CONFIG, MANIFEST, TOKENIZER, WEIGHTS
 from worker.classify.normalise import NORMALISER_VERSION
 from worker.errors import ModelError, UsageError
 
 Storage = Literal["int8", "float16"]
-WEIGHTS, CONFIG, TOKENIZER, MANIFEST, CARD = (
-    "model.safetensors",
-    "config.json",
-    "tokenizer.json",
-    "bundle.json",
-    "README.md",
-)
+CARD = "README.md"
 
 
 @dataclass(frozen=True)
@@ -73,46 +68,29 @@ def export_bundle(
     origin: str = "",
     created_at: datetime | None = None,
 ) -> dict[str, Any]:
-    """Write the bundle and return its manifest. The canaries' answers come from the stored (quantised) weights.
+    """Write the bundle and return its manifest. The canaries' answers come from the stored (quantised) weights, and nothing
+    in ``out`` changes before they are right.
 
     :raises UsageError: the worker cannot serve the model's labels, or it has fewer positions than ``max_tokens``.
     :raises ModelError: a canary of a kind that the model knows does not get its expected label.
     """
     model, tokenizer, columns = models.load(trained)
     check_servable(columns.labels)
-    positions = int(model.config.max_position_embeddings)
+    positions = positions_of(model)
     if config.max_tokens > positions:
         raise UsageError(
             f"the bundle shall read {config.max_tokens} tokens, and the encoder has {positions} positions",
             hint=f"give --max-tokens {positions}, or fewer",
         )
-    out.mkdir(parents=True, exist_ok=True)
     state = {name: value for name, value in model.state_dict().items() if not name.endswith("position_ids")}
     stored = quantise_state(state) if config.storage == "int8" else half_state(state)
-    save_file(stored, str(out / WEIGHTS), metadata={"format": "pt"})
-    _write_config(model, out / CONFIG)
-    tokenizer.save(str(out / TOKENIZER), pretty=False)
     model.load_state_dict(dequantise_state(stored), strict=False)
     kinds = {kind: _kind_entry(kind, columns, config) for kind in columns.labels}
-    known = [canary for canary in config.canaries if canary[0] in columns.labels]
-    rows = [Row(text, None, kind) for kind, text, _ in known]
-    answers = three_label_probabilities(model, tokenizer, columns, rows, kinds, max_tokens=config.max_tokens)
-    canaries = []
-    for (kind, text, expected), answer in zip(known, answers, strict=True):
-        label = label_of(answer)
-        if label != expected:
-            raise ModelError(
-                f"canary {text!r} ({kind}) is {label}, not {expected}",
-                hint="train longer, or look at the data",
-            )
-        canaries.append(
-            {
-                "kind": kind,
-                "text": text,
-                "label": label,
-                "probabilities": [round(float(p), 6) for p in answer],
-            }
-        )
+    canaries = _answered_canaries(model, tokenizer, columns, kinds, config)
+    out.mkdir(parents=True, exist_ok=True)
+    write_weights(out / WEIGHTS, stored)
+    _write_config(model, out / CONFIG)
+    tokenizer.save(str(out / TOKENIZER), pretty=False)
     manifest: dict[str, Any] = {
         "format": 1,
         "name": config.name,
@@ -135,6 +113,33 @@ def export_bundle(
         render_card(manifest, size, int(model.config.num_hidden_layers), origin), encoding="utf-8"
     )
     return manifest
+
+
+def _answered_canaries(
+    model: BertForSequenceClassification,
+    tokenizer: Tokenizer,
+    columns: Columns,
+    kinds: Mapping[str, Mapping[str, Any]],
+    config: ExportConfig,
+) -> list[dict[str, Any]]:
+    """The canaries of the kinds that the model knows, with its answers.
+
+    :raises ModelError: one does not get its expected label.
+    """
+    known = [canary for canary in config.canaries if canary[0] in columns.labels]
+    rows = [Row(text, None, kind) for kind, text, _ in known]
+    answers = three_label_probabilities(model, tokenizer, columns, rows, kinds, max_tokens=config.max_tokens)
+    canaries = []
+    for (kind, text, expected), answer in zip(known, answers, strict=True):
+        label = label_of(answer)
+        if label != expected:
+            raise ModelError(
+                f"canary {text!r} ({kind}) is {label}, not {expected}",
+                hint="train longer, or look at the data",
+            )
+        probabilities = [round(float(p), 6) for p in answer]
+        canaries.append({"kind": kind, "text": text, "label": label, "probabilities": probabilities})
+    return canaries
 
 
 def _kind_entry(kind: str, columns: Columns, config: ExportConfig) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from transformers import BertForSequenceClassification, PreTrainedModel
 
 from training import model as models
-from training.batches import Example, encode
+from training.batches import Example, check_positions, encode
 from training.checkpoint import data_digest
 from training.data import Row, labels_by_kind
 from training.efficient.methods import trainable_share
@@ -23,7 +23,7 @@ from training.model import Columns
 from training.objective import Objective
 from training.options import RecipeConfig
 from training.predict import logits_for, probabilities_of
-from training.runs import peak_resident_mb, read_json, write_json, write_run
+from training.runs import peak_resident_mb, read_json, remember_max_tokens, write_json, write_run
 from training.sets import gold_of, labels_of_set
 from training.trainer import State, TrainConfig, Trainer, Validation, run_length
 from worker.errors import UsageError
@@ -88,7 +88,7 @@ def validate_on(
         f1: list[float] = []
         for name, examples in sets.items():
             kind = examples[0].kind
-            labels = labels_of_set(rows[name], columns.labels[kind])
+            labels = labels_of_set(rows[name], columns.labels_of(kind))
             logits = logits_for(model, examples, columns, pad_id=pad_id, bfloat16=bfloat16)
             probabilities = probabilities_of(logits, columns.of(kind, labels))
             scores = score(probabilities, gold_of(rows[name], labels), labels)
@@ -120,7 +120,10 @@ def finetune(
     """Train, and leave the best model in ``out/model``. Goes on where a killed run in ``out`` stopped.
 
     ``validation_rows`` has named sets, each of one kind. Blocks until the run is over.
+
+    :raises UsageError: the rows of a kind have one label alone, or as :func:`finetune_model`.
     """
+    _check_labels(train_rows)
     columns = Columns(labels_by_kind(train_rows))
     model = models.build(base, columns, layers=config.layers, dropout=config.dropout, seed=config.train.seed)
     tokenizer = models.load_tokenizer(models.base_files(base))
@@ -136,6 +139,19 @@ def finetune(
         options={"base": Path(base), "config": config},
         inputs=inputs,
     )
+
+
+def _check_labels(rows: Sequence[Row]) -> None:
+    seen: dict[str, set[str]] = {}
+    for row in rows:
+        if row.label is not None:
+            seen.setdefault(row.kind, set()).add(row.label)
+    for kind, labels in seen.items():
+        if len(labels) < 2:
+            raise UsageError(
+                f"all training rows of kind `{kind}` are {labels.pop()}, which leaves nothing to tell apart",
+                hint="add rows with another label, or leave that kind out",
+            )
 
 
 def finetune_model(
@@ -158,7 +174,8 @@ def finetune_model(
     ``options`` and ``inputs`` are what ``run.json`` tells; a run with other options is not resumed. ``remembered`` is what
     the objective keeps from batch to batch.
 
-    :raises UsageError: ``out`` holds a checkpoint of another run. Nothing in it was changed then.
+    :raises UsageError: ``out`` holds a checkpoint of another run, or a text has more tokens than the encoder has positions.
+        Nothing in it was changed then.
     """
     pad_id = pad_id_of(tokenizer)
     examples = encode(train_rows, tokenizer, columns, max_tokens=config.max_tokens)
@@ -167,6 +184,8 @@ def finetune_model(
         for name, rows in validation_rows.items()
         if rows
     }
+    for part in (examples, *sets.values()):
+        check_positions(part, model, taken=config.recipe.positions_taken)
     validation = validate_on(validation_rows, sets, columns, pad_id=pad_id) if sets else None
     torch.manual_seed(
         config.train.seed
@@ -211,18 +230,19 @@ def finetune_model(
         if validation:
             after = validation(trained, trainer.bfloat16)
             write_json(report, {**read_json(report), "after": after, "best_step": state.best_step})
-        _save(trained, tokenizer, columns, out, config.recipe)  # it may fold the new weights into the old
+        _save(trained, tokenizer, columns, out, config)  # it may fold the new weights into the old
         write_json(out / "cost.json", cost)  # last: who finds it may take the rest as whole
     return state
 
 
 def _save(
-    model: PreTrainedModel, tokenizer: Tokenizer, columns: Columns, out: Path, recipe: RecipeConfig
+    model: PreTrainedModel, tokenizer: Tokenizer, columns: Columns, out: Path, config: FinetuneConfig
 ) -> None:
     """A plain checkpoint in ``out/model`` where there is one; the small weights in ``out/adapters`` with other methods."""
     plain = model if isinstance(model, BertForSequenceClassification) else None
-    if recipe.efficient is not None:
-        save_efficient(model, recipe.efficient, out / "adapters")
+    if config.recipe.efficient is not None:
+        save_efficient(model, config.recipe.efficient, out / "adapters")
         plain = merged(model)
     if plain is not None:
         models.save(plain, tokenizer, columns, out / "model")
+        remember_max_tokens(out / "model", config.max_tokens)

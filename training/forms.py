@@ -16,7 +16,7 @@ import torch
 from transformers import BertForSequenceClassification
 
 from training import model as models
-from training.batches import Example, collate, encode
+from training.batches import Example, check_positions, collate, encode
 from training.data import Row
 from training.finetune import pad_id_of
 from training.metrics import accuracy
@@ -62,7 +62,7 @@ def measure_forms(
 
     ``calibration_rows``: so many of ``calibration``, drawn by a fixed seed (files are often sorted); None takes all.
 
-    :raises UsageError: this build of PyTorch cannot do static int8.
+    :raises UsageError: this build of PyTorch cannot do static int8, or a text has more tokens than the encoder has positions.
     """
     model, tokenizer, columns = models.load(folder)
     pad_id = pad_id_of(tokenizer)
@@ -70,6 +70,7 @@ def measure_forms(
     if calibration_rows is not None and calibration_rows < len(calibration):
         calibration = random.Random(CALIBRATION_SEED).sample(list(calibration), calibration_rows)
     fixed = encode(calibration, tokenizer, columns, max_tokens=max_tokens)
+    check_positions([*examples, *fixed], model)
     state = {name: value.detach() for name, value in model.state_dict().items()}
     half, rows = half_state(state), quantise_state(state)
     static = _with(model, dequantise_state(rows))
@@ -85,7 +86,7 @@ def measure_forms(
         "int8 rows, bfloat16 arithmetic": (_with(model, dequantise_state(rows)), True, _megabytes(rows)),
         "static int8, weights and activations": (static, False, _megabytes(rows)),
     }
-    labels = labels_of_set(test, columns.labels[test[0].kind])
+    labels = labels_of_set(test, columns.labels_of(test[0].kind))
     own, gold = columns.of(test[0].kind, labels), gold_of(test, labels)
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     results: dict[str, float] = {}

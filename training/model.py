@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save as weights_as_bytes
 from tokenizers import Tokenizer
 from transformers import AutoConfig, BertConfig, BertForSequenceClassification, BertModel
 
@@ -15,6 +16,8 @@ from worker.errors import UsageError
 ATTENTION = "eager"
 """Plain matrix products. The backward pass of torch's fused attention on a CPU takes two fifths of a training step at the
 lengths of reviews; without it a step is 1.4 (2,048 tokens) to 1.8 (1,024 tokens) times as fast."""
+
+COLUMNS, WEIGHTS = "columns.json", "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -28,19 +31,25 @@ class Columns:
         """Number of logit columns."""
         return sum(len(labels) for labels in self.labels.values())
 
+    def labels_of(self, kind: str) -> tuple[str, ...]:
+        """The labels of one kind, in the order of its columns.
+
+        :raises UsageError: the model does not answer for that kind.
+        """
+        if kind not in self.labels:
+            raise UsageError(
+                f"the model has no head for texts of kind `{kind}`", hint=f"it knows {', '.join(self.labels)}"
+            )
+        return self.labels[kind]
+
     def of(self, kind: str, labels: Sequence[str] | None = None) -> list[int]:
         """The columns of one kind, in the order of its labels, or of ``labels``, which must be among them.
 
         :raises UsageError: the model does not answer for that kind.
         """
-        start = 0
-        for name, own in self.labels.items():
-            if name == kind:
-                return [start + own.index(label) for label in labels or own]
-            start += len(own)
-        raise UsageError(
-            f"the model has no head for texts of kind `{kind}`", hint=f"it knows {list(self.labels)}"
-        )
+        own, kinds = self.labels_of(kind), list(self.labels)
+        start = sum(len(self.labels[name]) for name in kinds[: kinds.index(kind)])
+        return [start + own.index(label) for label in labels or own]
 
 
 def base_files(base: str) -> Path:
@@ -80,8 +89,9 @@ def build(
 ) -> BertForSequenceClassification:
     """A classifier over the encoder in ``base``, which may have had another head, or none.
 
-    ``layers`` picks encoder layers by index. Weights that the checkpoint lacks (pooler, classifier) are drawn by ``seed``.
-    Attention dropout is always 0. Attention is :data:`ATTENTION`.
+    ``layers`` picks encoder layers by index. Weights that the checkpoint lacks (pooler, classifier) are drawn by ``seed``;
+    a model that was trained here goes on with its own columns (:func:`with_columns`). Attention dropout is always 0.
+    Attention is :data:`ATTENTION`.
     """
     folder = base_files(base)
     config = AutoConfig.from_pretrained(folder)
@@ -91,7 +101,8 @@ def build(
     config.hidden_dropout_prob = dropout
     config.attention_probs_dropout_prob = 0.0
     config.classifier_dropout = head_dropout
-    config.num_labels = columns.width
+    trained = _columns_in(folder) if (folder / COLUMNS).is_file() else None
+    config.num_labels = (trained or columns).width
     config.architectures = ["BertForSequenceClassification"]
     model = BertForSequenceClassification.from_pretrained(
         folder,
@@ -100,6 +111,8 @@ def build(
         ignore_mismatched_sizes=True,
         attn_implementation=ATTENTION,
     )
+    if trained is not None:
+        with_columns(model, trained, columns)
     return keep_layers(model, layers) if layers is not None else model
 
 
@@ -140,11 +153,13 @@ def with_columns(
     return model
 
 
-def every_nth_layers(layers: int, keep: int) -> list[int]:
-    """``keep`` indices spread evenly over ``layers``, the last layer among them: (12, 6) -> [1, 3, 5, 7, 9, 11]."""
-    if not 1 <= keep <= layers:
-        raise UsageError(f"cannot keep {keep} of {layers} layers")
-    return [round((index + 1) * layers / keep) - 1 for index in range(keep)]
+def set_dropout(model: BertForSequenceClassification, share: float) -> None:
+    """Give the encoder another dropout than it was loaded with. Changes ``model``. Attention dropout is always 0."""
+    model.config.hidden_dropout_prob = share
+    model.config.attention_probs_dropout_prob = 0.0
+    for name, module in model.bert.named_modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0 if name.endswith("attention.self.dropout") else share
 
 
 def choose_pieces(tokenizer: Tokenizer, texts: Iterable[str], size: int) -> list[int]:
@@ -216,19 +231,43 @@ def _unigram(tokenizer: Tokenizer) -> dict[str, Any]:
 def save(model: BertForSequenceClassification, tokenizer: Tokenizer, columns: Columns, folder: Path) -> None:
     """Write a checkpoint that :func:`load` and plain transformers read: float32 weights, tokenizer, columns."""
     folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
+    model.config.save_pretrained(folder)
+    write_weights(folder / WEIGHTS, model.state_dict())
     tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "columns.json").write_text(json.dumps(columns.labels, ensure_ascii=False))
+    (folder / COLUMNS).write_text(json.dumps(columns.labels, ensure_ascii=False))
+
+
+def write_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
+    """Write a file of safetensors. Its own way to a file leaves one that only its owner may read, whatever the umask."""
+    path.write_bytes(
+        weights_as_bytes(
+            {name: value.contiguous() for name, value in weights.items()}, metadata={"format": "pt"}
+        )
+    )
+
+
+def trained_folder(folder: Path) -> Path:
+    """The folder that holds a run's model: ``model`` within a run's folder, else the folder itself."""
+    inner = folder / "model"
+    return inner if (inner / COLUMNS).is_file() else folder
 
 
 def load(folder: Path) -> tuple[BertForSequenceClassification, Tokenizer, Columns]:
-    """Read what :func:`save` wrote."""
-    if not (folder / "columns.json").is_file():
+    """Read what :func:`save` wrote, in this folder or, of a run, in its ``model``.
+
+    :raises UsageError: there is no trained model.
+    """
+    folder = trained_folder(folder)
+    if not (folder / COLUMNS).is_file():
         raise UsageError(
             f"{folder} is not a trained model", hint="give the output folder of finetune or distil"
         )
-    raw: Mapping[str, list[str]] = json.loads((folder / "columns.json").read_text())
     model = BertForSequenceClassification.from_pretrained(
         folder, dtype=torch.float32, attn_implementation=ATTENTION
     )
-    return model, load_tokenizer(folder), Columns({kind: tuple(labels) for kind, labels in raw.items()})
+    return model, load_tokenizer(folder), _columns_in(folder)
+
+
+def _columns_in(folder: Path) -> Columns:
+    raw: Mapping[str, list[str]] = json.loads((folder / COLUMNS).read_text())
+    return Columns({kind: tuple(labels) for kind, labels in raw.items()})

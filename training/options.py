@@ -30,6 +30,12 @@ class RecipeConfig:
     """Changed copies of every labelled row."""
     label_smoothing: float = 0.0
 
+    @property
+    def positions_taken(self) -> int:
+        """How many of the encoder's positions stand before every text."""
+        prefix = self.efficient is not None and self.efficient.method == "prefix"
+        return self.efficient.prefix_tokens if self.efficient is not None and prefix else 0
+
     def rows(self, rows: Sequence[Row], *, seed: int) -> list[Row]:
         """The rows to train on."""
         if not self.augment_copies:

@@ -7,7 +7,7 @@ import torch
 from transformers import BertForMaskedLM, PreTrainedModel
 
 from training import model as models
-from training.batches import Batch, Example, head_and_tail
+from training.batches import Batch, Example, check_positions, head_and_tail
 from training.data import Row
 from training.finetune import pad_id_of
 from training.model import Columns
@@ -18,6 +18,8 @@ from worker.classify.normalise import normalise
 
 MASKED_SHARE = 0.15
 NO_KIND = "text"
+_TIED = {"cls.predictions.decoder.weight", "cls.predictions.decoder.bias"}
+"""The same tensors as the word embeddings and the bias beside them: a file holds them once."""
 
 
 def mask_pieces(
@@ -66,17 +68,20 @@ def pretrain(
     """Go on pre-training ``base`` on the rows' texts; leave an encoder in ``out/model`` that ``finetune`` starts from.
 
     A tokenizer without a mask piece hides pieces behind its unknown piece.
+
+    :raises UsageError: a text has more tokens than the encoder has positions.
     """
     options = {"base": Path(base), "config": config, "max_tokens": max_tokens}
     folder = models.base_files(base)
     tokenizer = models.load_tokenizer(folder)
     torch.manual_seed(config.seed)
-    model = BertForMaskedLM.from_pretrained(folder, dtype=torch.float32)
+    model = BertForMaskedLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=models.ATTENTION)
     encodings = tokenizer.encode_batch([normalise(row.text).text for row in rows])
     examples = [
         Example(head_and_tail(encoding.ids, max_tokens), NO_KIND, None, index)
         for index, encoding in enumerate(encodings)
     ]
+    check_positions(examples, model)
     mask_id = next(
         found
         for piece in ("<mask>", "[MASK]", "<unk>", "[UNK]")
@@ -95,7 +100,8 @@ def pretrain(
         write_run(out, stage="pretrain", options=options, inputs=inputs)
     state = trainer.run()
     if trainer.rank == 0:
-        (out / "model").mkdir(parents=True, exist_ok=True)
-        model.save_pretrained(out / "model")
+        model.config.save_pretrained(out / "model")
+        own = {name: value for name, value in model.state_dict().items() if name not in _TIED}
+        models.write_weights(out / "model" / models.WEIGHTS, own)
         tokenizer.save(str(out / "model" / "tokenizer.json"))
     return state

@@ -69,6 +69,7 @@ def dequantise_state(stored: Mapping[str, torch.Tensor]) -> dict[str, torch.Tens
 def quantise_folder(trained: Path, out: Path) -> float:
     """Write the model with int8-rounded weights (as float32). Returns the mean relative error of its matrices."""
     from training import model as models
+    from training.runs import copy_max_tokens
 
     model, tokenizer, columns = models.load(trained)
     state = dict(model.state_dict())
@@ -80,4 +81,5 @@ def quantise_folder(trained: Path, out: Path) -> float:
     ]
     model.load_state_dict(rounded, strict=False)
     models.save(model, tokenizer, columns, out)
+    copy_max_tokens(trained, out)
     return sum(errors) / max(1, len(errors))

@@ -13,7 +13,10 @@ import torch
 import transformers
 
 from training.data import file_digest
+from training.model import trained_folder
 from training.names import distinct_names
+from worker.classify.manifest import MANIFEST
+from worker.errors import UsageError
 
 LENGTH = "length.json"
 MAX_TOKENS = 256
@@ -76,16 +79,33 @@ def write_run(folder: Path, *, stage: str, options: Mapping[str, Any], inputs: S
 
 
 def remember_max_tokens(model: Path, max_tokens: int) -> None:
-    """Note in a trained model's folder how long its texts were; nothing where there is no such folder."""
-    if model.is_dir():
-        write_json(model / LENGTH, {"max_tokens": max_tokens})
+    """Note in a trained model's folder how long its texts were."""
+    write_json(model / LENGTH, {"max_tokens": max_tokens})
+
+
+def copy_max_tokens(model: Path, changed: Path) -> None:
+    """Note the same of a model that was made from another one by less than training; nothing where nobody noted it."""
+    path = trained_folder(model) / LENGTH
+    if path.is_file():
+        remember_max_tokens(changed, int(read_json(path)["max_tokens"]))
 
 
 def max_tokens_of(model: Path, given: int | None) -> int:
-    """The length limit in tokens to use with a model: the one ``given``, else the one that it was trained with, else 256."""
+    """The length limit in tokens to use with a bundle, a run or its model: what the bundle says; else the one ``given``, else
+    the one that the model was trained with, else 256.
+
+    :raises UsageError: a limit is given for a bundle.
+    """
+    if (model / MANIFEST).is_file():
+        if given is not None:
+            raise UsageError(
+                f"{model} is a bundle, which reads as many tokens as it was exported for",
+                hint="leave out --max-tokens, or export the model again with it",
+            )
+        return int(read_json(model / MANIFEST)["max_tokens"])
     if given is not None:
         return given
-    path = model / LENGTH
+    path = trained_folder(model) / LENGTH
     return int(read_json(path)["max_tokens"]) if path.is_file() else MAX_TOKENS
 
 

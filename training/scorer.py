@@ -15,6 +15,7 @@ from training.data import Row
 from training.metrics import Floats
 from training.sets import kind_of
 from worker.classify.answers import LABELS
+from worker.classify.manifest import MANIFEST
 from worker.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from training.model import Columns
     from worker.classify.engine import Engine
 
-MANIFEST = "bundle.json"
 CHUNK = 512
 """Texts a call of the engine, so that a long set does not hold all its tokens at once."""
 
@@ -117,18 +117,23 @@ class ModelScorer:
         return probabilities_of(logits, self.columns.of(kind_of(rows), labels))
 
 
-def open_scorer(folder: Path, *, max_tokens: int = 256) -> Scorer:
-    """A scorer for a bundle, a run's folder or its ``model`` folder. ``max_tokens`` is for models only.
+def open_scorer(folder: Path, *, max_tokens: int | None = None) -> Scorer:
+    """A scorer for a bundle, a run's folder or its ``model`` folder.
+
+    ``max_tokens`` as :func:`training.runs.max_tokens_of` takes it: None asks the folder.
 
     :raises ModelError: the bundle cannot be served.
-    :raises UsageError: the folder holds neither.
+    :raises UsageError: the folder holds neither, or a limit is given for a bundle.
     """
+    from training.model import COLUMNS, trained_folder
+    from training.runs import max_tokens_of
+
+    limit = max_tokens_of(folder, max_tokens)
     if (folder / MANIFEST).is_file():
         return open_bundle(folder)
-    if (folder / "model" / "columns.json").is_file():
-        return _open_model(folder / "model", folder.name, max_tokens)
-    if (folder / "columns.json").is_file():
-        return _open_model(folder, folder.parent.name, max_tokens)
+    trained = trained_folder(folder)
+    if (trained / COLUMNS).is_file():
+        return _open_model(trained, trained.parent.name, limit)
     raise UsageError(f"{folder} is neither a bundle nor a run with a trained model")
 
 

@@ -7,9 +7,10 @@ from typing import Any
 from training import model as models
 from training.data import Row
 from training.evaluate import evaluate, score_set
-from training.scorer import MANIFEST, labels_for, open_bundle
+from training.scorer import labels_for, open_bundle
 from training.sets import gold_of, kind_of, labels_of_set, split_by_kind
 from worker.classify.answers import LABELS
+from worker.classify.manifest import MANIFEST
 
 
 def evaluate_folder(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from training.cli_options import Files, Label, OwnTokens, Tokens, Validation, load_rows, load_sets
+from training.cli_options import Files, Label, OwnTokens, Validation, load_rows, load_sets
 
 app = typer.Typer()
 
@@ -13,7 +13,7 @@ app = typer.Typer()
 @app.command()
 def evaluate(
     files: Files,
-    model: Annotated[Path, typer.Option(help="A bundle, or the `model` folder of a run.")],
+    model: Annotated[Path, typer.Option(help="A bundle, a run's folder, or the `model` in it.")],
     out: Annotated[Path, typer.Option(help="Folder for scores.json.")],
     train: Annotated[
         Path | None, typer.Option(help="Training file: adds the TF-IDF + LR row, refuses leaks.")
@@ -24,6 +24,7 @@ def evaluate(
     """Score a model on labelled files: accuracy, macro-F1, ECE, per class and category, beside the baselines."""
     from training.compare import compare as table
     from training.evaluate import linear_rows
+    from training.model import trained_folder
     from training.prepare import check_no_leak
     from training.runs import max_tokens_of, write_json, write_run
     from training.scores import evaluate_folder
@@ -37,7 +38,9 @@ def evaluate(
     if train:
         for name, value in linear_rows(trained_on, sets).items():
             scores[name]["linear"] = value
-    weights = sorted(path for path in model.iterdir() if path.suffix in (".json", ".safetensors"))
+    weights = sorted(
+        path for path in trained_folder(model).iterdir() if path.suffix in (".json", ".safetensors")
+    )
     write_run(
         out,
         stage="evaluate",
@@ -50,44 +53,45 @@ def evaluate(
 
 @app.command()
 def quantise(
-    model: Annotated[Path, typer.Option(help="The `model` folder of a run.")],
+    model: Annotated[Path, typer.Option(help="A run's folder, or the `model` in it.")],
     out: Annotated[Path, typer.Option(help="Folder for the model with int8-rounded weights, as float32.")],
 ) -> None:
     """Round every matrix to int8 rows, to score what a bundle would hold before it is exported."""
     from training.quantise import quantise_folder
-    from training.runs import max_tokens_of, remember_max_tokens
 
     error = quantise_folder(model, out)
-    remember_max_tokens(out, max_tokens_of(model, None))
     typer.echo(f"mean relative error of a matrix {error:.4f}; model in {out}")
 
 
 @app.command()
 def forms(
     test: Annotated[Path, typer.Argument(help="Labelled file of one kind to score on.")],
-    model: Annotated[Path, typer.Option(help="The `model` folder of a run.")],
+    model: Annotated[Path, typer.Option(help="A run's folder, or the `model` in it.")],
     calibration: Annotated[
         Path, typer.Option(help="Texts that set the ranges of static int8; not the test.")
     ],
     calibration_rows: Annotated[int, typer.Option(min=1, help="So many of them, drawn at random.")] = 500,
-    max_tokens: Tokens = 256,
+    max_tokens: OwnTokens = None,
 ) -> None:
     """Compare the forms of one model: float32, float16, int8 rows, bfloat16, static int8."""
     from training.forms import measure_forms, render
     from training.prepare import check_no_leak
+    from training.runs import max_tokens_of
     from training.sets import kind_of, labelled_rows
 
     rows = labelled_rows(test)
     kind_of(rows)
     texts = load_rows([calibration], labels=False)
     check_no_leak({"calibration": texts, "test": rows})
-    measured = measure_forms(model, rows, texts, max_tokens=max_tokens, calibration_rows=calibration_rows)
+    measured = measure_forms(
+        model, rows, texts, max_tokens=max_tokens_of(model, max_tokens), calibration_rows=calibration_rows
+    )
     typer.echo(render(measured), nl=False)
 
 
 @app.command()
 def export(
-    model: Annotated[Path, typer.Option(help="The `model` folder of a run.")],
+    model: Annotated[Path, typer.Option(help="A run's folder, or the `model` in it.")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
     name: Annotated[str, typer.Option(help="The bundle's name in events.")],
     version: Annotated[str, typer.Option(help="The bundle's version.")] = "1",

@@ -30,15 +30,23 @@ def labelled_rows(path: Path, meanings: Mapping[str, str] | None = None) -> list
 
     :raises UsageError: there is none.
     """
-    rows = [row for row in read_rows(path, meanings=meanings) if row.label is not None]
-    if not rows:
+    rows = read_rows(path, meanings=meanings)
+    check_labelled(path, rows)
+    return [row for row in rows if row.label is not None]
+
+
+def check_labelled(path: Path, rows: Sequence[Row]) -> None:
+    """Raise unless some of a file's rows have a label.
+
+    :raises UsageError: none has.
+    """
+    if all(row.label is None for row in rows):
         columns = columns_of_file(path)
         found = f"its columns are {', '.join(columns)}" if columns else "it is empty"
         raise UsageError(
             f"{path.name} has no labelled row: {found}",
             hint="a file with labels has the columns `text` and `label`",
         )
-    return rows
 
 
 def split_by_kind(sets: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:

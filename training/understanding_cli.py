@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from training.cli_options import OwnTokens, Tokens
+
 if TYPE_CHECKING:
     from training.data import Row
 
@@ -16,7 +18,6 @@ Sets = Annotated[list[Path], typer.Option(help="Labelled file; repeatable. Its k
 Limit = Annotated[
     int | None, typer.Option(min=1, help="Score at most this many rows of a set, drawn by a fixed seed.")
 ]
-MaxTokens = Annotated[int, typer.Option(min=8, help="For runs; a bundle knows its own.")]
 
 
 def _read(files: list[Path], limit: int | None) -> dict[str, list["Row"]]:
@@ -31,6 +32,18 @@ def _read(files: list[Path], limit: int | None) -> dict[str, list["Row"]]:
         chosen = rows if limit is None or len(rows) <= limit else random.Random(0).sample(rows, limit)
         sets[name if short in every else short] = chosen
     return sets
+
+
+def _parts(options: list[str]) -> dict[str, str]:
+    from worker.errors import UsageError
+
+    parts = {}
+    for option in options:
+        name, equals, category = option.partition("=")
+        if not equals:
+            raise UsageError(f"--clean {option}: not SET=CATEGORY", hint="as in --clean chn=clean")
+        parts[name] = category
+    return parts
 
 
 @app.command()
@@ -52,7 +65,7 @@ def report(
         typer.Option(help="SET=CATEGORY: show that category as a set of its own; repeatable."),
     ] = None,
     seeds: Annotated[bool, typer.Option(help="The models are one recipe under several seeds.")] = False,
-    max_tokens: MaxTokens = 256,
+    max_tokens: OwnTokens = None,
     limit: Limit = None,
 ) -> None:
     """Write a Markdown report with plots: accuracy, F1, calibration, confusion, categories, baselines, size, speed."""
@@ -63,8 +76,7 @@ def report(
     from training.runs import machine, read_json
     from training.scorer import open_scorer
 
-    parts = dict(part.split("=", 1) for part in clean or [] if "=" in part)
-    every = with_category_sets(_read(sets, limit), parts)
+    every = with_category_sets(_read(sets, limit), _parts(clean or []))
     trained_on = read_rows(train) if train else []
     own, contaminated = split_contaminated(every, trained_on)
     baseline = dict(read_json(linear)) if linear else {}
@@ -94,7 +106,7 @@ def robustness(
     sets: Sets,
     out: Annotated[Path | None, typer.Option(help="File for the tables as well; always printed.")] = None,
     seed: Annotated[int, typer.Option(help="Decides which letters change.")] = 0,
-    max_tokens: MaxTokens = 256,
+    max_tokens: OwnTokens = None,
     limit: Limit = 500,
 ) -> None:
     """Score texts written otherwise (typos, look-alikes, emoji, other brands) and pairs that a negation sets apart."""
@@ -122,18 +134,19 @@ def attribute(
     texts: Annotated[list[str], typer.Argument(help="Texts to explain.")],
     kind: Annotated[str, typer.Option(help="Kind of the texts: review or title.")] = "review",
     steps: Annotated[int, typer.Option(min=2, help="Points on the path: more is slower and nearer.")] = 256,
+    max_tokens: OwnTokens = None,
 ) -> None:
     """Show which pieces of a text spoke for and against its label (integrated gradients)."""
     from training.attributions import attribute_folder, render
 
-    folder = model / "model" if (model / "model" / "columns.json").is_file() else model
-    typer.echo(render(attribute_folder(folder, [(kind, text) for text in texts], steps=steps)), nl=False)
+    found = attribute_folder(model, [(kind, text) for text in texts], max_tokens=max_tokens, steps=steps)
+    typer.echo(render(found), nl=False)
 
 
 @app.command()
 def titles(
     model: Annotated[Path | None, typer.Option(help="A bundle or run to score as well.")] = None,
-    max_tokens: MaxTokens = 256,
+    max_tokens: OwnTokens = None,
 ) -> None:
     """Score the labelling functions, and a model if given, on the titles that were labelled by hand."""
     from training.titles.labelled import labelled_titles
@@ -151,18 +164,17 @@ def titles(
 @app.command("refit-titles")
 def refit_titles(
     files: Annotated[list[Path], typer.Argument(help="Files of titles; a `label` in them is not looked at.")],
-    model: Annotated[Path, typer.Option(help="The `model` folder of a run.")],
+    model: Annotated[Path, typer.Option(help="A run's folder, or the `model` in it.")],
     out: Annotated[Path, typer.Option(help="Folder for the model with new title columns.")],
     written: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the titles to copy with a phrase written in.")
     ] = 0.5,
     seed: Annotated[int, typer.Option(help="Decides which titles and phrases.")] = 0,
     limit: Annotated[int, typer.Option(min=3, help="At most this many titles, half of them copies.")] = 8_000,
-    max_tokens: MaxTokens = 96,
+    max_tokens: Tokens = 96,
 ) -> None:
     """Learn a model's title columns anew from the labelling functions; its answers to reviews stay to the bit."""
     from training.data import read_rows
-    from training.runs import max_tokens_of, remember_max_tokens
     from training.titles.refit import labelled_by_functions
     from training.titles.refit import refit_titles as run
 
@@ -171,7 +183,6 @@ def refit_titles(
     ]
     chosen = labelled_by_functions(rows, share=written, limit=limit, seed=seed)
     reached = run(model, chosen, out, max_tokens=max_tokens)
-    remember_max_tokens(out, max_tokens_of(model, None))
     typer.echo(
         f"{len(chosen)} titles, {100 * reached:.1f} % of them answered as the functions do; model in {out}"
     )

@@ -1,13 +1,20 @@
+import inspect
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from transformers import BertForMaskedLM
 from typer.testing import CliRunner
 
 from tests.training.rows import make_rows
-from training.cli import app
+from training import model as models
+from training.cli import app, distil
 from training.data import Row, read_rows, write_rows
-from training.runs import read_json
+from training.distil import DistilConfig
+from training.pretrain import pretrain
+from training.runs import read_json, write_json
+from training.trainer import TrainConfig
 from worker.errors import UsageError
 
 runner = CliRunner()
@@ -76,6 +83,26 @@ def test_finetuning_goes_on_from_further_pretraining(base: Path, tmp_path: Path)
     )  # fmt: skip
     assert (tmp_path / "run" / "model" / "columns.json").is_file()
     assert read_json(tmp_path / "pre" / "run.json")["inputs"].keys() == {"texts.jsonl"}
+
+
+def test_further_pretraining_attends_as_training_does_and_leaves_what_it_can_go_on_from(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attention: list[str] = []
+    stock = BertForMaskedLM.forward
+
+    def forward(self: BertForMaskedLM, *args: Any, **options: Any) -> Any:
+        attention.append(str(self.config._attn_implementation))
+        return stock(self, *args, **options)
+
+    monkeypatch.setattr(BertForMaskedLM, "forward", forward)
+    pretrain(str(base), make_rows(20, seed=1), tmp_path / "pre", TrainConfig(epochs=0.5, precision="float32"))
+    assert set(attention) == {models.ATTENTION}
+    model, told = BertForMaskedLM.from_pretrained(tmp_path / "pre" / "model", output_loading_info=True)
+    assert not told["missing_keys"]
+    assert not told["unexpected_keys"]
+    tied = model.get_output_embeddings().weight
+    assert tied.data_ptr() == model.get_input_embeddings().weight.data_ptr()
 
 
 def test_an_unknown_option_is_an_error() -> None:
@@ -241,6 +268,73 @@ def test_no_minutes_are_refused() -> None:
 
 
 def test_compared_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    row = {"accuracy": 0.5, "macro_f1": 0.4, "ece": 0.1}
+    for name in ("a", "b"):
+        write_json(tmp_path / name / "scores" / "scores.json", {"sets": {"shop": row}})
     table = _run("compare", tmp_path / "a" / "scores", tmp_path / "b" / "scores")
     assert "| a/scores |" in table
     assert "| b/scores |" in table
+
+
+def test_a_folder_without_scores_is_not_compared(tmp_path: Path) -> None:
+    write_json(tmp_path / "bundle" / "bundle.json", {"evaluation": {}})
+    for folder in (tmp_path / "none", tmp_path / "bundle"):
+        with pytest.raises(UsageError, match="holds no scores") as error:
+            _run("compare", folder)
+        assert error.value.hint
+
+
+def test_a_file_in_which_nobody_labelled_a_row_is_not_prepared(tmp_path: Path) -> None:
+    write_rows(tmp_path / "mine.jsonl", make_rows(20, seed=1))
+    (tmp_path / "theirs.csv").write_text("text,sentiment\nfine,1\n")
+    for files in (("theirs.csv",), ("mine.jsonl", "theirs.csv"), ("mine.jsonl", "--test", "theirs.csv")):
+        paths = [part if part.startswith("--") else tmp_path / part for part in files]
+        with pytest.raises(
+            UsageError, match=r"theirs\.csv has no labelled row: its columns are text, sentiment"
+        ):
+            _run("prepare", *paths, "--out", tmp_path / "splits")
+    assert not (tmp_path / "splits").exists()
+
+
+def test_one_label_alone_leaves_nothing_to_learn(base: Path, tmp_path: Path) -> None:
+    rows = [*make_rows(20, seed=1), *(Row(f"爆款 {number}", "positive", "title") for number in range(4))]
+    write_rows(tmp_path / "mine.jsonl", rows)
+    with pytest.raises(UsageError, match="all training rows of kind `title` are positive"):
+        _run("finetune", tmp_path / "mine.jsonl", "--base", base, "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "written"),
+    [
+        ("full", ["model"]),
+        ("lora", ["model", "adapters"]),
+        ("prefix", ["adapters"]),
+        ("adapters", ["adapters"]),
+    ],
+)
+def test_a_run_says_what_it_wrote_and_no_best_step_without_validation(
+    base: Path, tmp_path: Path, method: str, written: list[str]
+) -> None:
+    write_rows(tmp_path / "mine.jsonl", make_rows(20, seed=1))
+    run = tmp_path / "run"
+    printed = _run(
+        "finetune", tmp_path / "mine.jsonl", "--base", base, "--out", run, "--method", method, "--epochs", 0.1,
+        "--max-tokens", 32, "--precision", "float32",
+    )  # fmt: skip
+    assert f"1 steps; {', '.join(f'{name} in {run / name}' for name in written)}\n" in printed
+    assert all((run / name).is_dir() for name in written)
+
+
+def test_a_rank_is_refused_where_nothing_has_one(tmp_path: Path) -> None:
+    write_rows(tmp_path / "mine.jsonl", make_rows(20, seed=1))
+    for method in ("full", "adapters", "prefix"):
+        with pytest.raises(UsageError, match="--rank is for --method lora and adalora"):
+            _run(
+                "finetune", tmp_path / "mine.jsonl", "--base", tmp_path, "--out", tmp_path / "run", "--rank", 4,
+                "--method", method,
+            )  # fmt: skip
+
+
+def test_the_command_and_the_function_give_the_teacher_one_share() -> None:
+    assert inspect.signature(distil).parameters["teacher_share"].default == DistilConfig().teacher_share

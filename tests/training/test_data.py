@@ -98,6 +98,7 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     "half.jsonl": (b'{"text": "a"\n', "line 1: not JSON"),
     "long.csv": (b"text,label\n" + b"a" * 131_073 + b",1\n", "not CSV"),
     "comma.csv": (b"text,label\nfine, really,1\n", "line 2: more cells"),
+    "headline.csv": (b"label,title,review\n1,Nice,It broke\n", "no column `text`, only label, title, review"),
     "named.csv": (b"review,label\nfine,1\n", "record 1: no column `text`, only review, label"),
     "null.jsonl": (b'{"text": null}\n', "record 1"),
     "bad.parquet": (b"PAR1 and no more", "bad.parquet is not a Parquet file"),
@@ -114,6 +115,13 @@ def test_a_bad_file_is_refused_with_the_place_and_the_remedy(tmp_path: Path, nam
         read_rows(tmp_path / name)
     assert name in error.value.message
     assert error.value.hint
+
+
+def test_a_title_may_stand_in_a_column_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"title": "a"}\n{"title": "b", "text": "c", "kind": "title"}\n')
+    assert [row.text for row in read_rows(tmp_path / "x.jsonl", kind="title")] == ["a", "c"]
+    with pytest.raises(UsageError, match="record 1: no column `text`, only title"):
+        read_rows(tmp_path / "x.jsonl")
 
 
 def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import BertForSequenceClassification
 
+from training import distil as distillation
 from training import model as models
 from training.batches import Batch, collate, encode
 from training.data import Row
@@ -128,6 +129,28 @@ def test_teachers_that_answer_other_questions_are_refused(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_the_student_s_dropout_is_its_own(
+    base: Path, train_rows: list[Row], tmp_path: Path, dropout: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models.save(
+        build(str(base), COLUMNS, dropout=0.3, seed=3), load_tokenizer(base), COLUMNS, tmp_path / "dropping"
+    )
+    seen: list[set[float]] = []
+    stock = distillation.finetune_model
+
+    def watch(student: BertForSequenceClassification, *args: Any, **options: Any) -> Any:
+        layers = student.bert.encoder.layer
+        seen.append({layer.get_submodule("output.dropout").p for layer in layers})
+        return stock(student, *args, **options)
+
+    monkeypatch.setattr(distillation, "finetune_model", watch)
+    config = DistilConfig(finetune=FinetuneConfig(train=QUICK, max_tokens=32, layers=(1, 3), dropout=dropout))
+    distil([tmp_path / "dropping"], train_rows[:20], {}, tmp_path / "run", config)
+    assert seen == [{dropout}]
+    assert models.load(tmp_path / "run")[0].config.hidden_dropout_prob == dropout
+
+
 def test_comparing_hidden_states_brings_them_nearer(
     teacher: Path, train_rows: list[Row], base: Path, tmp_path: Path
 ) -> None:
@@ -153,7 +176,7 @@ def test_trusted_labels_are_learned_against_the_teacher(
     base: Path, teacher: Path, train_rows: list[Row], tmp_path: Path
 ) -> None:
     """The teacher is untrained and has the whole weight, so only a trusted source can teach anything."""
-    rows = [replace(row, source="sure") for row in train_rows]
+    rows = [*(replace(row, source="sure") for row in train_rows), Row("the book", None, source="other")]
 
     def taught(trusted: tuple[str, ...]) -> float:
         config = DistilConfig(
@@ -169,7 +192,7 @@ def test_trusted_labels_are_learned_against_the_teacher(
         gold = torch.tensor([row.label == "positive" for row in train_rows])
         return float(((said[:, 1] > said[:, 0]) == gold).float().mean())
 
-    with pytest.raises(UsageError, match="trusted source `other`"):
+    with pytest.raises(UsageError, match="no labelled text comes from the trusted source `other`"):
         taught(("other",))
     assert taught(()) < 0.8
     assert taught(("sure",)) > 0.95

@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from training.batches import encode
 from training.canaries import CANARIES
 from training.data import Row
 from training.distil import DistilConfig, distil
+from training.evaluate import calibrate
 from training.export import ExportConfig, export_bundle, label_of, load_bundle, three_label_probabilities
 from training.finetune import FinetuneConfig, finetune
 from training.predict import logits_for
@@ -84,8 +86,21 @@ def test_a_canary_with_another_answer_stops_the_export(trained: Path, tmp_path: 
         model, tokenizer, columns, [Row("手机 很好", None)], manifest["kinds"], max_tokens=32
     )[0]
     wrong = "negative" if label_of(answer) != "negative" else "positive"
-    with pytest.raises(ModelError, match="canary"):
-        export_bundle(trained, tmp_path, _config(canaries=[("review", "手机 很好", wrong)]))
+    stood = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for out in (tmp_path, tmp_path / "new"):
+        with pytest.raises(ModelError, match="canary"):
+            export_bundle(trained, out, _config(storage="float16", canaries=[("review", "手机 很好", wrong)]))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == stood
+
+
+def test_who_may_read_a_bundle_is_for_the_umask_to_say(trained: Path, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        export_bundle(trained, tmp_path / "bundle", _config())
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "bundle").iterdir()}
+    assert set(modes.values()) == {0o640}, modes
 
 
 def test_ties_go_to_neutral_and_then_to_positive() -> None:
@@ -171,8 +186,14 @@ def test_rows_without_label_are_no_gold(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="`x` has rows without label"):
         evaluate_folder(trained, {"x": [Row("好")]}, max_tokens=32)
     export_bundle(trained, tmp_path, _config())
+    foreign = {"x": [Row("好", "positive", "ad")]}
+    for folder in (tmp_path, trained):
+        with pytest.raises(UsageError, match="kind `ad`"):
+            evaluate_folder(folder, foreign, max_tokens=32)
     with pytest.raises(UsageError, match="kind `ad`"):
-        evaluate_folder(tmp_path, {"x": [Row("好", "positive", "ad")]}, max_tokens=32)
+        calibrate(trained, foreign, max_tokens=32)
+    with pytest.raises(UsageError, match="kind `ad`"):
+        calibrate(trained, {}, foreign["x"], max_tokens=32)
 
 
 def test_neutral_rows_are_scored_by_the_neutral_rule(trained: Path, tmp_path: Path) -> None:

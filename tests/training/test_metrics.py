@@ -64,3 +64,15 @@ def test_the_baselines_know_what_is_frequent_and_what_is_said() -> None:
     ]
     assert majority_accuracy(["a", "a", "b"]) == pytest.approx(2 / 3)
     assert LinearBaseline.fit(rows).accuracy(rows) == 1.0
+
+
+def test_the_linear_baseline_chooses_among_the_labels_of_the_set_as_a_model_does() -> None:
+    polar = [
+        Row(text, label) for text, label in (("很好", "positive"), ("太差", "negative")) for _ in range(5)
+    ]
+    neutral = [Row("手机", "neutral") for _ in range(30)]
+    baseline = LinearBaseline.fit([*polar, *neutral])
+    unclear = [Row("手机 很好", "positive"), Row("手机 太差", "negative")]
+    unclear = [Row(row.text + " 手机" * 20, row.label) for row in unclear]
+    assert baseline.accuracy(unclear) == 1.0
+    assert baseline.accuracy([*unclear, Row("手机", "neutral")]) == pytest.approx(1 / 3)

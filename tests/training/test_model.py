@@ -1,3 +1,5 @@
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -5,14 +7,7 @@ import torch
 
 from tests.training.rows import make_rows
 from training import model as models
-from training.model import (
-    Columns,
-    choose_pieces,
-    every_nth_layers,
-    keep_layers,
-    prune_embeddings,
-    prune_tokenizer,
-)
+from training.model import Columns, choose_pieces, keep_layers, prune_embeddings, prune_tokenizer
 from worker.errors import UsageError
 
 BOTH = Columns({"review": ("negative", "positive"), "title": ("negative", "neutral", "positive")})
@@ -21,8 +16,15 @@ BOTH = Columns({"review": ("negative", "positive"), "title": ("negative", "neutr
 def test_columns_of_a_kind_follow_those_of_the_kinds_before() -> None:
     assert BOTH.of("title") == [2, 3, 4]
     assert BOTH.width == 5
-    with pytest.raises(UsageError, match="no head"):
-        BOTH.of("tweet")
+    assert BOTH.of("title", ("positive", "negative")) == [4, 2]
+
+
+def test_a_kind_that_a_model_does_not_have_is_told_beside_those_that_it_has() -> None:
+    assert BOTH.labels_of("review") == ("negative", "positive")
+    for ask in (BOTH.of, BOTH.labels_of):
+        with pytest.raises(UsageError, match="no head for texts of kind `tweet`") as error:
+            ask("tweet")
+        assert error.value.hint == "it knows review, title"
 
 
 def test_kept_texts_are_encoded_into_the_same_pieces(base: Path) -> None:
@@ -51,13 +53,6 @@ def test_pruned_embeddings_answer_as_the_whole_ones(base: Path) -> None:
         assert torch.equal(cut(input_ids=torch.tensor([pruned.encode(text).ids])).logits, expected)
 
 
-def test_layers_are_spread_evenly_and_the_last_one_stays() -> None:
-    assert every_nth_layers(12, 6) == [1, 3, 5, 7, 9, 11]
-    assert every_nth_layers(4, 3)[-1] == 3
-    with pytest.raises(UsageError):
-        every_nth_layers(4, 5)
-
-
 def test_a_model_keeps_the_layers_it_is_told_to(base: Path) -> None:
     model = models.build(str(base), BOTH, seed=1)
     third = model.bert.encoder.layer[2]
@@ -76,3 +71,50 @@ def test_a_saved_model_answers_the_same(base: Path, tmp_path: Path) -> None:
     ids = torch.tensor([[0, 5, 6, 2]])
     assert columns == BOTH
     assert torch.allclose(again(input_ids=ids).logits, model(input_ids=ids).logits, atol=1e-6)
+
+
+def test_a_base_that_was_trained_goes_on_with_the_head_that_it_has(base: Path, tmp_path: Path) -> None:
+    review = Columns({"review": ("negative", "positive")})
+    trained = models.build(str(base), review, seed=1)
+    models.save(trained, models.load_tokenizer(base), review, tmp_path)
+    wider = Columns({"review": ("negative", "neutral", "positive"), "title": ("negative", "positive")})
+    for layers in (None, (0, 1, 2, 3)):
+        again = models.build(str(tmp_path), wider, layers=layers, seed=9)
+        assert torch.equal(again.classifier.weight[[0, 2]], trained.classifier.weight)
+        assert torch.equal(again.classifier.bias[[0, 2]], trained.classifier.bias)
+        assert not again.classifier.weight[[1, 3, 4]].any()
+        assert again.config.num_labels == 5
+
+
+def test_a_run_s_folder_stands_for_the_model_in_it(base: Path, tmp_path: Path) -> None:
+    model = models.build(str(base), BOTH, seed=1)
+    models.save(model, models.load_tokenizer(base), BOTH, tmp_path / "run" / "model")
+    again, _, columns = models.load(tmp_path / "run")
+    assert columns == BOTH
+    assert torch.equal(again.classifier.weight, model.classifier.weight)
+    with pytest.raises(UsageError, match="not a trained model"):
+        models.load(tmp_path)
+
+
+@pytest.fixture
+def _umask_of_a_group() -> Iterator[None]:
+    before = os.umask(0o027)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("_umask_of_a_group")
+def test_who_may_read_a_model_is_for_the_umask_to_say(base: Path, tmp_path: Path) -> None:
+    models.save(models.build(str(base), BOTH), models.load_tokenizer(base), BOTH, tmp_path / "model")
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()}
+    assert set(modes.values()) == {0o640}, modes
+
+
+def test_another_dropout_reaches_the_whole_encoder_but_its_attention(base: Path) -> None:
+    model = models.build(str(base), BOTH, dropout=0.3, head_dropout=0.1)
+    models.set_dropout(model, 0.2)
+    found = {name: module.p for name, module in model.named_modules() if isinstance(module, torch.nn.Dropout)}
+    assert {found.pop("dropout")} == {0.1}
+    assert {share for name, share in found.items() if "attention.self" in name} == {0.0}
+    assert {share for name, share in found.items() if "attention.self" not in name} == {0.2}
+    assert model.config.hidden_dropout_prob == 0.2

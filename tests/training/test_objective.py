@@ -9,6 +9,7 @@ from training.model import Columns
 from training.objective import log_probabilities, soft_cross_entropy
 
 BOTH = Columns({"review": ("negative", "positive"), "title": ("negative", "neutral", "positive")})
+ALL = range(BOTH.width)
 
 
 def _batch(*targets: tuple[str, tuple[float, ...] | None]) -> Batch:
@@ -43,15 +44,19 @@ def test_a_student_that_says_what_its_teacher_says_pays_only_for_the_label() -> 
     logits = torch.tensor([[0.3, -0.2, 0, 0, 0]])
     unlabelled, labelled = _batch(("review", None)), _batch(("review", (1.0, 0.0)))
     assert float(
-        distillation_loss(logits, logits, unlabelled, temperature=2, teacher_shares=torch.tensor([0.8]))
+        distillation_loss(
+            logits, logits, unlabelled, taught=ALL, temperature=2, teacher_shares=torch.tensor([0.8])
+        )
     ) == pytest.approx(0)
-    loss = distillation_loss(logits, logits, labelled, temperature=2, teacher_shares=torch.tensor([0.8]))
+    loss = distillation_loss(
+        logits, logits, labelled, taught=ALL, temperature=2, teacher_shares=torch.tensor([0.8])
+    )
     assert float(loss) == pytest.approx(0.2 * float(soft_cross_entropy(logits, labelled)), rel=1e-5)
 
 
 def test_the_divergence_is_that_of_the_softened_answers() -> None:
     student, teacher = torch.zeros(1, 5), torch.tensor([[0.0, 2 * math.log(3.0), 0, 0, 0]])
     loss = distillation_loss(
-        student, teacher, _batch(("review", None)), temperature=2, teacher_shares=torch.ones(1)
+        student, teacher, _batch(("review", None)), taught=ALL, temperature=2, teacher_shares=torch.ones(1)
     )
     assert float(loss) == pytest.approx(4 * (0.25 * math.log(0.5) + 0.75 * math.log(1.5)))

@@ -5,12 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from peft import PeftModel
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 from transformers import BertForSequenceClassification, PreTrainedModel
 
 from training.efficient.bottleneck import add_bottlenecks
 from training.efficient.methods import EfficientConfig, as_pretrained
+from training.model import write_weights
 from worker.errors import UsageError
 
 _CONFIG, _WEIGHTS = "efficient.json", "adapters.safetensors"
@@ -23,10 +24,8 @@ def save_efficient(model: nn.Module, config: EfficientConfig, folder: Path) -> N
     if isinstance(model, PeftModel):
         model.save_pretrained(str(folder))
         return
-    trained = {
-        name: value.detach().contiguous() for name, value in model.named_parameters() if value.requires_grad
-    }
-    save_file(trained, str(folder / _WEIGHTS))
+    trained = {name: value.detach() for name, value in model.named_parameters() if value.requires_grad}
+    write_weights(folder / _WEIGHTS, trained)
 
 
 def load_efficient(base: BertForSequenceClassification, folder: Path) -> PreTrainedModel:

@@ -66,7 +66,7 @@ def finetune_in_a_process(arguments: Sequence[str]) -> None:
 
     :raises UsageError: it failed; what it said is above.
     """
-    command = [sys.executable, "-m", "worker.cli", "train", "finetune", *arguments]
+    command = [sys.executable, "-P", "-m", "worker.cli", "train", "finetune", *arguments]
     if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:  # ourselves
         raise UsageError(
             f"`tagline train finetune {' '.join(arguments)}` failed", hint="see its message above"
@@ -162,7 +162,7 @@ def ensembles(out: Path, rows: Sequence[Row], *, seeds: int, max_tokens: int) ->
     members: list[Floats] = []
     for folder in folders:
         model, tokenizer, columns = models.load(folder)
-        labels = labels_of_set(rows, columns.labels[rows[0].kind])
+        labels = labels_of_set(rows, columns.labels_of(rows[0].kind))
         own, gold = columns.of(rows[0].kind, labels), gold_of(rows, labels)
         logits = logits_on(model, tokenizer, columns, rows, max_tokens=max_tokens)
         members.append(probabilities_of(logits, own))

@@ -11,8 +11,9 @@ from training.baseline import LinearBaseline, majority_accuracy
 from training.data import Row
 from training.metrics import Floats, Ints, Scores, confusion, reliability, score
 from training.prepare import text_key
-from training.scorer import Scorer
+from training.scorer import Scorer, labels_for
 from training.sets import gold_of, labels_of_set
+from worker.errors import UsageError
 
 FEWEST_IN_CATEGORY = 20
 """Smaller categories are counted in the whole, not shown: one text would be five points."""
@@ -69,13 +70,20 @@ def split_contaminated(
 
 
 def with_category_sets(sets: Mapping[str, Sequence[Row]], parts: Mapping[str, str]) -> dict[str, list[Row]]:
-    """The sets, and before each the part of it that ``parts`` names: {"chn": "clean"} adds ``chn_clean``."""
+    """The sets, and before each the part of it that ``parts`` names: {"chn": "clean"} adds ``chn_clean``.
+
+    :raises UsageError: a part is of no set, or a set has no row of that category.
+    """
+    unknown = [name for name in parts if name not in sets]
+    if unknown:
+        raise UsageError(f"there is no set `{unknown[0]}`", hint=f"there are {', '.join(sets)}")
     result: dict[str, list[Row]] = {}
     for name, rows in sets.items():
         if name in parts:
             chosen = [replace(row, category="") for row in rows if row.category == parts[name]]
-            if chosen:
-                result[f"{name}_{parts[name]}"] = chosen
+            if not chosen:
+                raise UsageError(f"the set `{name}` has no row of the category `{parts[name]}`")
+            result[f"{name}_{parts[name]}"] = chosen
         result[name] = list(rows)
     return result
 
@@ -104,23 +112,31 @@ def measure(
     linear: Mapping[str, float] | None = None,
     speed: bool = True,
 ) -> ModelResult:
-    """Score one model. Sets of kinds that it does not answer are left out. Blocks for one pass over all rows."""
+    """Score one model. Sets of kinds that it does not answer are left out. Blocks for one pass over all rows.
+
+    :raises UsageError: no set is left.
+    """
     known = {name: rows for name, rows in sets.items() if rows[0].kind in scorer.labels}
+    if not known:
+        raise UsageError(
+            f"no set is left to score {scorer.name} on",
+            hint=f"it answers texts of kind {', '.join(scorer.labels)}, and rows that it was trained on do not count",
+        )
     results = {name: result_of(scorer, rows, (linear or {}).get(name)) for name, rows in known.items()}
     seen = {
         name: result_of(scorer, rows, None)
         for name, rows in (contaminated or {}).items()
         if rows[0].kind in scorer.labels
     }
-    some = next(iter(known.values()), [])
+    some = next(iter(known.values()))
     return ModelResult(
-        scorer.name, scorer.details, results, seen, time_scorer(scorer, some) if speed and some else None
+        scorer.name, scorer.details, results, seen, time_scorer(scorer, some) if speed else None
     )
 
 
 def result_of(scorer: Scorer, rows: Sequence[Row], linear: float | None) -> SetResult:
     """All scores of one set of one kind."""
-    labels = labels_of_set(rows, scorer.labels[rows[0].kind])
+    labels = labels_of_set(rows, labels_for(scorer, rows[0].kind))
     gold = gold_of(rows, labels)
     probabilities = scorer.probabilities(rows, labels)
     member = np.array([row.category for row in rows])
@@ -142,7 +158,7 @@ def result_of(scorer: Scorer, rows: Sequence[Row], linear: float | None) -> SetR
 
 def time_scorer(scorer: Scorer, rows: Sequence[Row]) -> Speed:
     """Time a scorer on rows of a set, after one call that nobody times."""
-    many, labels = list(rows[:SPEED_ROWS]), scorer.labels[rows[0].kind]
+    many, labels = list(rows[:SPEED_ROWS]), labels_for(scorer, rows[0].kind)
     scorer.probabilities(many[:8], labels)
     start = time.perf_counter()
     scorer.probabilities(many, labels)

@@ -15,6 +15,7 @@ from training.calibrate import negative_log_likelihood
 from training.data import Row
 from training.evaluate import logits_on
 from training.predict import probabilities_of
+from training.runs import copy_max_tokens
 from training.sets import gold_of
 from worker.classify.answers import LABELS
 from worker.errors import UsageError
@@ -52,4 +53,5 @@ def shift_neutral(
     with torch.no_grad():
         model.classifier.bias[own[LABELS.index("neutral")]] += best
     models.save(model, tokenizer, columns, out)
+    copy_max_tokens(folder, out)
     return best

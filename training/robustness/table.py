@@ -8,7 +8,7 @@ import numpy as np
 from training.data import Row
 from training.robustness.contrasts import CONTRASTS
 from training.robustness.perturb import PERTURBATIONS, perturb_all
-from training.scorer import Scorer
+from training.scorer import Scorer, labels_for
 from training.sets import gold_of, labels_of_set
 
 FEWEST_ROWS = 20
@@ -43,8 +43,11 @@ class ContrastScore:
 
 
 def score_perturbations(scorer: Scorer, rows: Sequence[Row], *, seed: int = 0) -> list[PerturbationScore]:
-    """Score every perturbation on labelled rows of one kind. Blocks for one pass over the rows a perturbation."""
-    labels = labels_of_set(rows, scorer.labels[rows[0].kind])
+    """Score every perturbation on labelled rows of one kind. Blocks for one pass over the rows a perturbation.
+
+    :raises UsageError: the model does not answer that kind.
+    """
+    labels = labels_of_set(rows, labels_for(scorer, rows[0].kind))
     gold = gold_of(rows, labels)
     before = scorer.probabilities(rows, labels)
     positive = labels.index("positive") if "positive" in labels else len(labels) - 1
@@ -71,9 +74,12 @@ def score_perturbations(scorer: Scorer, rows: Sequence[Row], *, seed: int = 0) -
 
 
 def score_contrasts(scorer: Scorer) -> list[ContrastScore]:
-    """Score the written pairs, by phenomenon and language. Needs a model that answers reviews."""
+    """Score the written pairs, by phenomenon and language.
+
+    :raises UsageError: the model does not answer reviews.
+    """
     texts = [row for contrast in CONTRASTS for row in (contrast.left, contrast.right)]
-    labels = labels_of_set(texts, scorer.labels["review"])
+    labels = labels_of_set(texts, labels_for(scorer, "review"))
     answers = scorer.probabilities(texts, labels).argmax(-1)
     right = answers == gold_of(texts, labels)
     groups: dict[tuple[str, str], list[int]] = {}

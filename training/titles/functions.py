@@ -152,7 +152,7 @@ class CoverageReport:
 
 
 def report(titles: Iterable[str]) -> CoverageReport:
-    """Coverage and conflict of the labelling functions over titles."""
+    """Coverage and conflict of the labelling functions over titles, as docs/training.md tells them of every set."""
     fired: Counter[str] = Counter()
     tones: Counter[str] = Counter()
     total = covered = conflict = 0

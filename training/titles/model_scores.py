@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from training.baseline import majority_accuracy
 from training.metrics import Scores, score
-from training.scorer import Scorer
+from training.scorer import Scorer, labels_for
 from training.sets import gold_of
 from training.titles.functions import tone_of
 from training.titles.labelled import LabelledTitle, as_rows
@@ -24,8 +24,11 @@ class TitleScores:
 
 
 def score_model(scorer: Scorer, titles: Sequence[LabelledTitle]) -> TitleScores:
-    """Score a model on hand-labelled titles."""
-    labels = scorer.labels["title"]
+    """Score a model on hand-labelled titles.
+
+    :raises UsageError: the model does not answer titles.
+    """
+    labels = labels_for(scorer, "title")
     rows = as_rows(list(titles))
     probabilities = scorer.probabilities(rows, labels)
     gold = gold_of(rows, labels)

@@ -16,10 +16,11 @@ import torch
 from transformers import BertForSequenceClassification
 
 from training import model as models
-from training.batches import collate, encode, pack_sorted
+from training.batches import check_positions, collate, encode, pack_sorted
 from training.data import Row
 from training.finetune import pad_id_of
 from training.metrics import Floats
+from training.runs import copy_max_tokens
 from training.titles.functions import tone_of
 from training.titles.written import with_phrases
 from worker.errors import UsageError
@@ -40,19 +41,21 @@ LATIN_WEIGHT = 5.0
 def refit_titles(folder: Path, rows: Sequence[Row], out: Path, *, max_tokens: int) -> float:
     """Write the model in ``folder`` to ``out`` with title columns fitted to ``rows``; returns their accuracy on ``rows``.
 
-    Blocks for one forward over all rows.
+    ``max_tokens`` is of these rows; what is scored later is as long as what the model was trained on. Blocks for one forward
+    over all rows.
 
-    :raises UsageError: the model has no titles, or ``rows`` lacks one of their labels.
+    :raises UsageError: the model has no titles, ``rows`` lacks one of their labels, or a text is longer than the encoder reads.
     """
     from sklearn.linear_model import LogisticRegression
 
     model, tokenizer, columns = models.load(folder)
-    own, labels = columns.of(KIND), columns.labels[KIND]
+    own, labels = columns.of(KIND), columns.labels_of(KIND)
     titles = [row for row in rows if row.kind == KIND]
     gold, texts = [str(row.label) for row in titles], [row.text for row in titles]
     if set(gold) != set(labels):
         raise UsageError(f"titles of every tone are needed: {', '.join(labels)}")
     examples = encode(titles, tokenizer, columns, max_tokens=max_tokens)
+    check_positions(examples, model)
     lengths = [len(example.ids) for example in examples]
     order = sorted(range(len(examples)), key=lambda index: lengths[index])
     pooled: Floats = np.zeros((len(examples), model.config.hidden_size))
@@ -71,6 +74,7 @@ def refit_titles(folder: Path, rows: Sequence[Row], out: Path, *, max_tokens: in
         model.classifier.weight[own] = torch.tensor(fitted.coef_[place], dtype=torch.float32)
         model.classifier.bias[own] = torch.tensor(fitted.intercept_[place], dtype=torch.float32)
     models.save(model, tokenizer, columns, out)
+    copy_max_tokens(folder, out)
     return float(fitted.score(pooled, gold))
 
 

@@ -61,7 +61,7 @@ def test_a_report_has_a_page_and_small_plots(bundle: Path, run: Path, tmp_path: 
     out = tmp_path / "report"
     _invoke(
         "report", bundle, run, "--sets", tmp_path / "test_shop.jsonl.gz", "--sets", tmp_path / "titles.jsonl",
-        "--train", tmp_path / "train.jsonl", "--out", out, "--max-tokens", 32,
+        "--train", tmp_path / "train.jsonl", "--out", out,
     )  # fmt: skip
     page = (out / "report.md").read_text(encoding="utf-8")
     for part in (
@@ -76,6 +76,25 @@ def test_a_report_has_a_page_and_small_plots(bundle: Path, run: Path, tmp_path: 
     for name in ("accuracy.png", "reliability.png", "confusion.png"):
         assert name in page
         assert 1_000 < (out / name).stat().st_size < 100_000
+
+
+def test_a_report_refuses_parts_that_name_no_set(bundle: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "test_shop.jsonl.gz", make_rows(30, seed=2))
+    for part, told in (("clean", "not SET=CATEGORY"), ("test_shop=clean", "no set `test_shop`")):
+        with pytest.raises(UsageError, match=told) as error:
+            _invoke(
+                "report", bundle, "--sets", tmp_path / "test_shop.jsonl.gz", "--clean", part, "--out", tmp_path / "report",
+            )  # fmt: skip
+        assert error.value.hint
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_report_on_no_set_that_the_model_answers_is_refused(bundle: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "ads.jsonl", [Row("好", "positive", "ad")])
+    with pytest.raises(UsageError, match="no set is left"):
+        _invoke("report", bundle, "--sets", tmp_path / "ads.jsonl", "--out", tmp_path / "report")
+    with pytest.raises(UsageError, match="kind `ad`"):
+        _invoke("robustness", bundle, "--sets", tmp_path / "ads.jsonl")
 
 
 def test_robustness_prints_both_tables(bundle: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from training.report.measure import (
     with_category_sets,
 )
 from training.report.page import render
+from worker.errors import UsageError
 
 FIGURES = {"accuracy": "a.png", "reliability": "r.png", "confusion": "c.png"}
 
@@ -69,6 +70,9 @@ def test_rows_that_were_trained_on_are_in_no_headline_number() -> None:
 def test_a_category_can_be_a_set_of_its_own() -> None:
     sets = with_category_sets({"chn": _rows("clean", 3, 0) + _rows("copied", 2, 0)}, {"chn": "clean"})
     assert {name: len(rows) for name, rows in sets.items()} == {"chn_clean": 3, "chn": 5}
+    for part, told in (({"shop": "clean"}, "no set `shop`"), ({"chn": "clear"}, "no row of the category")):
+        with pytest.raises(UsageError, match=told):
+            with_category_sets({"chn": _rows("clean", 3, 0)}, part)
 
 
 def test_the_linear_row_never_learns_from_a_test_text() -> None:
@@ -84,6 +88,9 @@ def test_the_linear_row_never_learns_from_a_test_text() -> None:
 def test_sets_of_a_kind_that_the_model_does_not_answer_are_left_out() -> None:
     titles = [Row("二手 相机", "negative", "title")]
     assert set(measure(Says("good"), {"shop": _rows("a", 3, 1), "title": titles}).sets) == {"shop"}
+    for none in ({"title": titles}, {}):
+        with pytest.raises(UsageError, match="no set is left"):
+            measure(Says("good"), none)
 
 
 def test_several_seeds_give_mean_and_sample_deviation() -> None:

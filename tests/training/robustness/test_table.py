@@ -1,6 +1,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pytest
 
 from training.data import Row
 from training.metrics import Floats
@@ -11,6 +12,9 @@ from training.robustness.table import (
     score_contrasts,
     score_perturbations,
 )
+from training.titles.labelled import labelled_titles
+from training.titles.model_scores import score_model
+from worker.errors import UsageError
 
 
 class ShoutingIsGood:
@@ -51,6 +55,13 @@ def test_every_contrast_turns_the_tone_and_none_is_there_twice() -> None:
     texts = [row.text for contrast in CONTRASTS for row in (contrast.left, contrast.right)]
     assert len(texts) == len(set(texts)) >= 100
     assert all(contrast.left.label != contrast.right.label for contrast in CONTRASTS)
+
+
+def test_a_kind_that_the_model_does_not_answer_is_refused() -> None:
+    with pytest.raises(UsageError, match="no head for texts of kind `title`"):
+        score_perturbations(ShoutingIsGood(), [Row("good thing", "positive", "title")])
+    with pytest.raises(UsageError, match="no head for texts of kind `title`"):
+        score_model(ShoutingIsGood(), labelled_titles())
 
 
 def test_rates_over_few_rows_are_not_printed() -> None:
