@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from worker.contracts.topics import TOPICS, dead_letter_topic
-from worker.doctor import cache, kafka, timing, topics, versions
+from worker.doctor import cache, clients, kafka, timing, topics, versions
 from worker.doctor.cache import CacheFacts
 from worker.doctor.finding import Level, failed, ok, warning, worst_exit_code
 from worker.doctor.kafka import ClusterFacts, GroupFacts
@@ -137,7 +137,7 @@ def test_options_that_the_worker_s_clients_would_refuse_fail(
     options: dict[str, str], word: str, delivery: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     settings = Settings(delivery=delivery, kafka=KafkaSettings(transactional_id="t", client_options=options))
-    (finding,) = timing.judge(settings, GOOD_CLUSTER.config)
+    (finding,) = clients.check_kafka(settings)
 
     assert (finding.check, finding.level, finding.exit_code) == ("clients", Level.FAILED, ExitCode.USAGE)
     assert word in finding.detail
@@ -146,7 +146,7 @@ def test_options_that_the_worker_s_clients_would_refuse_fail(
 
 def test_statistics_rarer_than_the_client_takes_fail() -> None:
     settings = Settings(telemetry=TelemetrySettings(statistics_interval_s=100_000))
-    (finding,) = timing.judge(settings, GOOD_CLUSTER.config)
+    (finding,) = clients.check_kafka(settings)
     assert "statistics.interval.ms" in finding.detail
 
 

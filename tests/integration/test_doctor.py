@@ -33,7 +33,7 @@ def test_a_stack_as_it_should_be_passes_every_check(
 
     assert code == 0, findings
     assert {name: finding["level"] for name, finding in findings.items()} == dict.fromkeys(
-        ("versions", "model", "broker", "topics", "group", "redis", "time-outs"), "ok"
+        ("versions", "model", "clients", "broker", "topics", "group", "redis", "time-outs"), "ok"
     )
 
 

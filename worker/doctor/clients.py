@@ -1,7 +1,7 @@
 """Would the worker's own clients take these settings? None of them needs a server to say no."""
 
 from worker.cache.connection import RedisConnection
-from worker.doctor.finding import Finding, failed
+from worker.doctor.finding import Finding, failed, ok
 from worker.errors import TaglineError
 from worker.settings import Settings
 from worker.stream.config import Config, consumer_config, open_consumer, open_producer, producer_config
@@ -32,11 +32,11 @@ def require_redis_url(settings: Settings) -> None:
 
 
 def check_kafka(settings: Settings) -> list[Finding]:
-    """Open the worker's consumer and producer and close them at once; a finding for what librdkafka refuses."""
+    """Open the worker's consumer and producer and close them at once: what librdkafka refuses, it refuses here."""
     try:
         consumer, producer = kafka_configs(settings)
         open_consumer(consumer | _QUIET).close()
         open_producer(producer | _QUIET).close()
     except TaglineError as error:
         return [failed("clients", error.message, error.hint, error.exit_code)]
-    return []
+    return [ok("clients", "the Kafka client takes all of its properties")]

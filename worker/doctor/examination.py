@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 
 from worker.contracts.topics import INPUT_TOPICS
-from worker.doctor import cache, kafka, model, timing, topics, versions
+from worker.doctor import cache, clients, kafka, model, timing, topics, versions
 from worker.doctor.finding import Finding, failed, skipped
 from worker.errors import DependencyError, TaglineError
 from worker.settings import Settings
@@ -36,6 +36,10 @@ def _versions(_: Examination) -> list[Finding]:
 
 def _model(examination: Examination) -> list[Finding]:
     return model.check(examination.settings.model)
+
+
+def _clients(examination: Examination) -> list[Finding]:
+    return clients.check_kafka(examination.settings)
 
 
 def _broker(examination: Examination) -> list[Finding]:
@@ -76,6 +80,7 @@ def _timing(examination: Examination) -> list[Finding]:
 CHECKS: dict[str, Check] = {
     "versions": _versions,
     "model": _model,
+    "clients": _clients,
     "broker": _broker,
     "topics": _topics,
     "group": _group,

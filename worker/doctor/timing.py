@@ -1,8 +1,7 @@
-"""Do the time-outs fit together, and do Kafka's clients take them? Arithmetic on the settings and on what the cluster allows."""
+"""Do the time-outs fit together? Pure arithmetic on the settings and on what the cluster allows."""
 
 from collections.abc import Mapping
 
-from worker.doctor.clients import check_kafka
 from worker.doctor.finding import Finding, failed, ok, warning
 from worker.errors import ExitCode
 from worker.settings import Settings
@@ -14,7 +13,6 @@ CLOSE_S = 5.0
 def judge(settings: Settings, broker: Mapping[str, str]) -> list[Finding]:
     """Compare the settings with one another and with the broker's limits (``broker`` is empty when it is not known)."""
     findings = [
-        *check_kafka(settings),
         *_group_times(settings, broker),
         *_transaction_times(settings, broker),
     ]
