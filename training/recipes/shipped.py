@@ -1,5 +1,5 @@
 """The shipped bundle, stage by stage: data, vocabulary, two teachers, a student of the first, the same taught further by all,
-and at last by the labels that were given for the project.
+and at last by the labels that were given for the project; then part of the way back, neutral's likelihood, titles, calibration.
 
 Every stage is skipped when its result stands.
 """
@@ -20,6 +20,7 @@ from training.export import ExportConfig, export_bundle
 from training.finetune import FinetuneConfig, finetune
 from training.model import Columns, choose_pieces, prune_embeddings, prune_tokenizer
 from training.prepare import without
+from training.recipes.ensemble import part_way_back
 from training.recipes.shipped_data import SEED, prepare_shipped
 from training.reviews import judged, written
 from training.reviews.neutral import shift_neutral
@@ -93,6 +94,8 @@ class ShippedConfig:
         )
     )
     """The student goes on, held to what it was by itself, taught by the labels of the written reviews and the judged texts."""
+    kept: float = 0.2
+    """Share of every weight that stays as it was before that stage."""
     copies: int = 5
     """How often each of those comes in an epoch of that: they are few beside the public sets."""
     bundle: BundleConfig = field(default_factory=BundleConfig)
@@ -194,6 +197,12 @@ def stage_student(
     return folder / "model"
 
 
+def stage_blend(taught: Path, before: Path, folder: Path, kept: float) -> None:
+    """What a stage taught, with a share of the weights as they were before: it loses less of what the public sets taught."""
+    _, tokenizer, columns = models.load(taught)
+    models.save(part_way_back(taught, before, kept), tokenizer, columns, folder)
+
+
 def stage_titles(student: Path, splits: Path, out: Path, max_tokens: int) -> Path:
     """The student with its title columns fitted anew to titles with conditions and promotion written into them.
 
@@ -291,11 +300,12 @@ def reproduce(data: Path, base: str, out: Path, bundle: Path, config: ShippedCon
     """Rebuild the shipped bundle from the data folder and the base checkpoint. Hours on a CPU; resumes after a kill."""
     splits = stage_data(data, out)
     pruned = stage_vocabulary(base, splits, out, config.pieces)
-    student = out / "last" / "model"
+    student = out / "blended"
     if not (student / "columns.json").is_file():  # who stands at the end needs no teachers
         parts = {"train": 1, "unlabelled": 1, "written": config.copies, "judged": config.copies}
         before = _taught_by_teachers(pruned, splits, out, config)
-        student = stage_student([before], splits, out / "last", config.last, parts)
+        taught = stage_student([before], splits, out / "last", config.last, parts)
+        stage_blend(taught, before, student, config.kept)
     max_tokens = config.last.finetune.max_tokens
     fitted = stage_titles(stage_neutral(student, splits, out, max_tokens), splits, out, max_tokens)
     return stage_bundle(fitted, splits, bundle, config.bundle, max_tokens=max_tokens)
