@@ -7,6 +7,7 @@ import inspect
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -29,6 +30,10 @@ if [[ -n "${INTERRUPT_AT:-}" && "$*" == *"$INTERRUPT_AT"* ]]; then trap '' INT; 
 """
 
 
+INTERRUPTIBLE = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])"
+"""Runs a command as a terminal would: what is started in the background ignores SIGINT, and so does all that it starts."""
+
+
 class Project:
     """A copy of the Makefile beside a stand-in for Python that records how it was called."""
 
@@ -44,7 +49,7 @@ class Project:
     def make(self, target: str = "setup", **environment: str) -> subprocess.CompletedProcess[str]:
         self.calls_file.write_text("")
         return subprocess.run(
-            ["make", target],
+            [sys.executable, "-c", INTERRUPTIBLE, "make", target],
             cwd=self.folder,
             env={
                 "PATH": os.environ["PATH"],

@@ -92,9 +92,26 @@ def test_a_record_that_is_given_up_leaves_its_neighbours_their_lives(
     ]
     journal.begin(together)
     die(journal)
-    after = suspected(open_journal(tmp_path / "journal"), others)
+    journal = open_journal(tmp_path / "journal")
+    after = suspected(journal, others)
     assert set(after) == set(others)
     assert set(after.values()) == {1}
+    journal.begin(together)
+    journal.end(together)
+    assert not journal.suspicious
+
+
+def test_a_record_that_is_given_up_and_was_dealt_with_is_suspected_no_more(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path / "journal")
+    for _ in range(LIVES):
+        journal.begin(batch(6))
+        die(journal)
+        journal = open_journal(tmp_path / "journal")
+    alone = batch(6)
+    alone.records = [alone.records[0]._replace(fault=Fault(Reason.QUARANTINED, ""))]
+    journal.begin(alone)
+    journal.end(alone)
+    assert not journal.suspicious
 
 
 def test_an_end_that_could_be_announced_acquits_but_for_work_that_never_ends(tmp_path: Path) -> None:

@@ -104,8 +104,10 @@ class Journal:
         if self._file is None:
             return
         with self._lock:
-            for done in self._at_work.pop(batch, ()):
-                if self._suspects:
+            self._at_work.pop(batch, None)
+            if self._suspects:  # those that are given up have passed with the others
+                for partition, (first, last) in _extent(batch.records).items():
+                    done = Span(partition, first, last, 0)
                     self._suspects = [left for span in self._suspects for left in _after(span, done)]
             self._write()
 
