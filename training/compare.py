@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from training.names import distinct_names
@@ -28,22 +29,42 @@ def scores_of(path: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def compare(folders: Sequence[Path]) -> str:
+def compare(folders: Sequence[Path], *, spread: bool = False) -> str:
     """Markdown: one row a folder, accuracy and macro-F1 (per cent) and ECE of every set that any of them has.
 
-    :raises UsageError: a folder is given twice, or holds no scores.
+    ``spread``: one more row, over the folders, which then are runs of one recipe under several seeds: mean and sample standard
+    deviation of every set that all of them have.
+
+    :raises UsageError: a folder is given twice, or holds no scores; a spread of fewer than two.
     """
+    if spread and len(folders) < 2:
+        raise UsageError(
+            "--spread needs two runs or more", hint="leave it out, or give one folder for each seed"
+        )
     found = {name: scores_of(folder) for name, folder in zip(distinct_names(folders), folders, strict=True)}
     names = sorted({name for scores in found.values() for name in scores})
     lines = ["| run | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
     for run, scores in found.items():
-        cells = []
-        for name in names:
-            row = scores.get(name)
-            cells.append(
-                f"{100 * row['accuracy']:.2f} / {100 * row['macro_f1']:.2f} / {row['ece']:.3f}"
-                if row
-                else "-"
-            )
-        lines.append(f"| {run} | " + " | ".join(cells) + " |")
+        lines.append(_line(run, [_cell(scores.get(name)) for name in names]))
+    if spread:
+        rows = {name: [scores[name] for scores in found.values() if name in scores] for name in names}
+        cells = [_spread(rows[name]) if len(rows[name]) == len(found) else "-" for name in names]
+        lines.append(_line(f"mean ± s.d. of {len(found)}", cells))
     return "\n".join(lines) + "\n"
+
+
+def _line(name: str, cells: Sequence[str]) -> str:
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    return f"{100 * row['accuracy']:.2f} / {100 * row['macro_f1']:.2f} / {row['ece']:.3f}" if row else "-"
+
+
+def _spread(rows: Sequence[dict[str, Any]]) -> str:
+    measures = (("accuracy", 100, 2), ("macro_f1", 100, 2), ("ece", 1, 3))
+    parts = []
+    for measure, scale, digits in measures:
+        values = [scale * row[measure] for row in rows]
+        parts.append(f"{mean(values):.{digits}f} ± {stdev(values):.{digits}f}")
+    return " / ".join(parts)

@@ -165,8 +165,11 @@ def unpack(
 @app.command()
 def compare(
     folders: Annotated[list[Path], typer.Argument(help="Folders of `evaluate`, or bundles.")],
+    spread: Annotated[
+        bool, typer.Option(help="Add mean and standard deviation: the folders are seeds of one recipe.")
+    ] = False,
 ) -> None:
     """Print a table over runs: accuracy / macro-F1 / ECE of every set."""
     from training.compare import compare as table
 
-    typer.echo(table(folders), nl=False)
+    typer.echo(table(folders, spread=spread), nl=False)

@@ -276,6 +276,18 @@ def test_compared_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert "| b/scores |" in table
 
 
+def test_seeds_of_one_recipe_are_summed_up_over_the_sets_that_all_have(tmp_path: Path) -> None:
+    for name, share in (("a", 0.5), ("b", 0.7)):
+        row = {"accuracy": share, "macro_f1": 0.4, "ece": share / 10}
+        write_json(
+            tmp_path / name / "scores.json", {"sets": {"shop": row} | ({"chn": row} if name == "a" else {})}
+        )
+    table = _run("compare", tmp_path / "a", tmp_path / "b", "--spread")
+    assert table.endswith("| mean ± s.d. of 2 | - | 60.00 ± 14.14 / 40.00 ± 0.00 / 0.060 ± 0.014 |\n")
+    with pytest.raises(UsageError, match="two runs"):
+        _run("compare", tmp_path / "a", "--spread")
+
+
 def test_a_folder_without_scores_is_not_compared(tmp_path: Path) -> None:
     write_json(tmp_path / "bundle" / "bundle.json", {"evaluation": {}})
     for folder in (tmp_path / "none", tmp_path / "bundle"):
