@@ -8,7 +8,7 @@ from training.data import Row
 from training.prepare import text_key
 from training.reviews.written import SOURCE, written_reviews
 
-PARTS = {part: written_reviews(part) for part in ("train", "held_out")}
+PARTS = {part: written_reviews(part) for part in ("train", "validation", "held_out")}
 
 
 def _chinese(row: Row) -> bool:
@@ -29,10 +29,12 @@ def test_no_two_are_alike_and_no_label_is_rare_in_either_language(part: str) -> 
 
 def test_the_held_out_ones_are_of_other_trades() -> None:
     trades = {part: {row.category for row in rows} for part, rows in PARTS.items()}
-    assert not trades["train"] & trades["held_out"]
-    assert not {text_key(row.text) for row in PARTS["train"]} & {
-        text_key(row.text) for row in PARTS["held_out"]
-    }
+    assert not (trades["train"] | trades["validation"]) & trades["held_out"]
+
+
+def test_no_text_stands_in_two_parts() -> None:
+    counts = Counter(text_key(row.text) for rows in PARTS.values() for row in rows)
+    assert max(counts.values()) == 1
 
 
 @pytest.mark.parametrize("part", PARTS)

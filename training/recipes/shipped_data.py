@@ -23,9 +23,6 @@ SEED = 20_261_123
 ENGLISH_SENTENCES = 36_000
 """Unlabelled English sentences for distillation: about 0.9 M tokens."""
 
-VALIDATION_WRITTEN = 400
-"""Written reviews, of the same trades as those trained on, that choose the best step."""
-
 _POLARITY = {"0": "negative", "1": "positive"}
 _CONDITIONS_ZH = (
     "二手",
@@ -180,10 +177,6 @@ def prepare_shipped(folder: Path) -> Prepared:
     test_title, titles = take_share(titles, 1_200, seed=SEED + 4)
     validation_title, titles = take_share(titles, 500, seed=SEED + 5)
 
-    validation_written, written = take_share(
-        deduplicate(written_reviews("train"))[0], VALIDATION_WRITTEN, seed=SEED + 6
-    )
-
     aspect_zh_test = deduplicate(sets["aspect_zh_test"])[0]
     aspect_en_test = deduplicate(sets["aspect_en_test"])[0]
     held += [*test_amazon, *test_title, *aspect_zh_test, *aspect_en_test]
@@ -192,7 +185,7 @@ def prepare_shipped(folder: Path) -> Prepared:
         "validation_shop": validation_shop,
         "validation_amazon": validation_amazon,
         "validation_headline": deduplicate(validation_headlines)[0],
-        "validation_written": validation_written,
+        "validation_written": written_reviews("validation"),
         "validation_title": validation_title,
     }
     for name, rows in validation_parts.items():
@@ -224,7 +217,9 @@ def prepare_shipped(folder: Path) -> Prepared:
     )
     corrected, labelled = take_judged(labelled)
     judged, unlabelled = take_judged(unlabelled)
-    written, counts["written_dropped_as_held_out"] = without(written, [*held, *validation])
+    written, counts["written_dropped_as_held_out"] = without(
+        deduplicate(written_reviews("train"))[0], [*held, *validation]
+    )
 
     splits = {
         "train": [*labelled, *titles],
