@@ -20,6 +20,8 @@ UNFINISHED := $(VENV)/.unfinished
 INTERRUPTIBLE := trap 'exit 130' INT TERM;
 OR_HINT := || { code=$$?; ((code > 128)) || rm -f $(UNFINISHED); \
   echo "hint: pip says why above; check the network, the proxy (HTTPS_PROXY) and the free space, then run it again" >&2; exit $$code; }
+# Test processes, each with a Kafka and a Redis of its own. Most tests of these wait for a clock, so two share two cores well.
+JOBS ?= 2
 TORCH := $(shell sed -n 's/^ *"\(torch[><=][^"]*\)".*/\1/p' pyproject.toml)
 
 .PHONY: help setup demo test lint docs docs-check bench lock clean
@@ -54,8 +56,8 @@ $(READY): requirements.lock pyproject.toml
 demo: setup ## start Kafka and Redis here, feed sample events, watch them being tagged for 45 s (DEMO="--seconds 300" for longer)
 	@$(BIN)/tagline demo $(DEMO)
 
-test: setup ## run every test, those on a real Kafka and Redis too (TEST="tests/cli -x" for some)
-	@$(BIN)/python -m pytest $(TEST)
+test: setup ## run every test, those on a real Kafka and Redis too (TEST="tests/cli -x" for some, JOBS=0 for one at a time)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(TEST)
 
 lint: setup ## ruff (rules and format) and mypy in strict mode
 	@$(BIN)/ruff check .
