@@ -48,7 +48,7 @@ TEACHER = TrainConfig(epochs=2.0, lr=1e-4, seed=1, average_decay=0.998, evaluate
 STUDENT = TrainConfig(epochs=3.0, lr=2e-4, seed=2, average_decay=0.998, evaluate_every_steps=600)
 FURTHER = TrainConfig(epochs=1.0, lr=5e-5, seed=3, average_decay=0.998, evaluate_every_steps=600)
 LAST = TrainConfig(epochs=0.65, lr=8e-5, seed=4, average_decay=0.998, evaluate_every_steps=300)
-SEVERAL = TrainConfig(epochs=0.1, lr=5e-5, average_decay=0.99, evaluate_every_steps=400)
+SEVERAL = TrainConfig(epochs=0.08, lr=5e-5, average_decay=0.99, evaluate_every_steps=400)
 
 VALIDATION_LIMIT = 300
 """Rows of each validation set, drawn at random, that are scored during training; the whole sets are for calibration."""
