@@ -9,8 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from hypothesis import settings
 
 from worker.local.stack import CACHE_VARIABLE, KAFKA_VARIABLE, Stack, StackAddresses
+
+settings.register_profile("tagline", deadline=None)  # a busy machine is no failure
+settings.load_profile("tagline")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -37,8 +37,9 @@ class KafkaSettings(_Group):
     )
     start_from: Literal["earliest", "latest", "error"] = Field(
         "earliest",
-        description="Where a partition without a committed offset starts. An offset that is out of range is always an "
-        "error, because skipping records silently is a loss.",
+        description="Where a partition without a committed offset starts. `latest` skips what is there when the group first "
+        "sees a partition, also one that is added later, and commits that place at once. An offset that is out of range is always "
+        "an error, because skipping records silently is a loss.",
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT"] = Field(
         "PLAINTEXT",

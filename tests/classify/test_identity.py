@@ -15,7 +15,7 @@ TOKEN = st.integers(3, 203)
 BODY = st.one_of(st.lists(TOKEN, max_size=12), st.lists(TOKEN, min_size=100, max_size=126))
 KIND = st.sampled_from(["review", "title"])
 TEXTS = st.lists(st.tuples(KIND, BODY), min_size=1, max_size=24)
-MANY = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def text(kind: str, body: list[int]) -> Text:

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,47 @@ def test_a_transaction_marker_behind_the_last_record_is_no_lag(arena: Arena, mod
     arena.read(1)
     tagged = [one for one in arena.seen if one.topic == REVIEWS_TAGGED]
     assert len(tagged) == 40
+
+
+@MODES
+def test_committed_offsets_never_go_back_where_inputs_are_written_in_transactions(
+    arena: Arena, mode: str
+) -> None:
+    """A marker's offset, committed beside the records' own, came late and took the group back behind them."""
+    worker = arena.worker(DELIVERY=mode)
+    worker.wait_for_log("partitions assigned")
+    in_transactions = Producer({"bootstrap.servers": arena.bootstrap, "transactional.id": arena.group})
+    in_transactions.init_transactions(20)
+    plain = Producer({"bootstrap.servers": arena.bootstrap})
+    highest: dict[tuple[str, int], int] = {}
+
+    def look() -> None:
+        for partition, offset in arena.committed().items():
+            assert offset >= highest.get(partition, 0), f"{partition} went back"
+            highest[partition] = offset
+
+    for number in range(8):
+        in_transactions.begin_transaction()
+        event = review(2 * number, f"review {2 * number}")
+        in_transactions.produce(REVIEWS_POSTED, json.dumps(event), "one key")
+        in_transactions.commit_transaction(20)
+        time.sleep(0.1)  # the end behind the marker is told, and its commit is on its way
+        event = review(2 * number + 1, f"review {2 * number + 1}")
+        plain.produce(REVIEWS_POSTED, json.dumps(event), "one key")
+        plain.flush(20)
+        for _ in range(4):
+            time.sleep(0.1)
+            look()
+    in_transactions.close()
+    plain.close()
+    assert worker.stop() == ExitCode.OK
+    look()
+    successor = arena.worker(DELIVERY=mode)
+    successor.wait_for_log("partitions assigned")
+    assert successor.stop() == ExitCode.OK
+    arena.read(1)
+    tagged = [one for one in arena.seen if one.topic == REVIEWS_TAGGED]
+    assert len(tagged) == 16
 
 
 @MODES

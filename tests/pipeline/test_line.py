@@ -188,6 +188,17 @@ def test_what_was_read_of_a_revoked_partition_is_neither_published_nor_committed
     assert bench.publisher.published == []
 
 
+def test_only_what_is_still_ours_of_a_micro_batch_is_published_and_counted() -> None:
+    with running() as bench:
+        batch = bench.batch(0)
+        batch.records.append(Record("t", 1, 7, 0, None, b"", []))
+        batch.epochs["t", 1] = bench.assignment.epoch(("t", 1)) - 1
+        bench.submit(batch)
+        bench.collect(1)
+    assert bench.publisher.published == [(["out-0"], {PARTITION: 1})]
+    assert len(batch.outcomes) == 1
+
+
 def test_after_a_roll_back_nothing_read_before_the_rewind_is_published() -> None:
     with running(roll_back=frozenset({2})) as bench:
         for first in (0, 2, 4):

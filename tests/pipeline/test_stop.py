@@ -12,6 +12,9 @@ import pytest
 from worker.errors import ExitCode
 
 PROGRAM = """
+import os
+import signal
+import sys
 import time
 from worker.pipeline import stop as module
 module.MARGIN_S = {margin}
@@ -25,13 +28,19 @@ def write():
         time.sleep(0.01)
 while {loop}:
     time.sleep(0.01)
+{after}
 """
 
 
 def program(
-    loop: str, *, drain: float = 30.0, margin: float = 10.0, log: int = subprocess.DEVNULL
+    loop: str,
+    *,
+    drain: float = 30.0,
+    margin: float = 10.0,
+    log: int = subprocess.DEVNULL,
+    after: str = "",
 ) -> subprocess.Popen[bytes]:
-    source = textwrap.dedent(PROGRAM.format(loop=loop, drain=drain, margin=margin))
+    source = textwrap.dedent(PROGRAM.format(loop=loop, drain=drain, margin=margin, after=after))
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     process = subprocess.Popen(
         [sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=log, env=environment
@@ -90,3 +99,10 @@ def test_it_ends_also_when_its_log_is_full_and_somebody_waits_in_it() -> None:
         assert ended(process) == ExitCode.DRAIN
     finally:
         os.close(reader)
+
+
+def test_a_signal_after_the_work_changes_nothing() -> None:
+    """The interpreter takes its handlers down before it ends, and would die of a late second signal with -15."""
+    late = program("not stop()", after="stop.ignore(); os.kill(os.getpid(), signal.SIGTERM); sys.exit(0)")
+    late.send_signal(signal.SIGTERM)
+    assert late.wait(10) == ExitCode.OK

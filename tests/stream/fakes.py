@@ -71,6 +71,7 @@ class FakeConsumer:
         self.committed_offsets: dict[tuple[str, int], int] = {}
         self.refusals: deque[KafkaException] = deque()
         """Raised by the next commits or look-ups, one each."""
+        self.high_watermarks: dict[tuple[str, int], int] = {}
         self.seeks: list[tuple[int, int]] = []
         self.callbacks: dict[str, Callable[..., None]] = {}
         self.closed = False
@@ -115,6 +116,10 @@ class FakeConsumer:
             )
             for one in partitions
         ]
+
+    def get_watermark_offsets(self, partition: TopicPartition, timeout: float) -> tuple[int, int]:
+        self._refuse()
+        return 0, self.high_watermarks[partition.topic, partition.partition]
 
     def seek(self, partition: TopicPartition) -> None:
         self.seeks.append((partition.partition, partition.offset))

@@ -23,11 +23,17 @@ class Bench:
     """An intake between a client and stages that a test plays."""
 
     def __init__(
-        self, *, drain_timeout_s: float = 0.2, stuck_after_s: float = 30.0, journal: Journal | None = None
+        self,
+        *,
+        drain_timeout_s: float = 0.2,
+        stuck_after_s: float = 30.0,
+        journal: Journal | None = None,
+        transactional: bool = False,
+        start_from: str = "earliest",
     ) -> None:
         self.consumer, self.stages, self.assignment = FakeConsumer(), FakeStages(), Assignment()
         self.memberships: list[bool] = []
-        self.offsets = Offsets(cast("Consumer", self.consumer), self.assignment, start_from="earliest")
+        self.offsets = Offsets(cast("Consumer", self.consumer), self.assignment, start_from=start_from)
         self.intake = Intake(
             cast("Consumer", self.consumer),
             [TOPIC],
@@ -37,7 +43,7 @@ class Bench:
             limits=IntakeLimits(
                 WindowLimits(10, 1_000_000, 0.01), 20, 1_000_000, drain_timeout_s, stuck_after_s
             ),
-            transactional=False,
+            transactional=transactional,
             journal=journal or Journal(),
             on_membership=self.memberships.append,
         )

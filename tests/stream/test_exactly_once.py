@@ -112,6 +112,15 @@ def test_a_message_that_is_too_large_ends_the_worker_instead_of_being_tried_agai
     with pytest.raises(DataError, match="larger than Kafka takes"):
         publisher.publish(micro_batch({}, (0, 1)), MESSAGES, OFFSETS)
     assert publisher.finished(0) == []
+    publisher.close(0.1)
+    calls = [call for call in factory.current.calls if call != "poll"]
+    assert calls[-3:] == ["abort", "purge", "flush"], "readers would stand still at the open transaction"
+
+
+def test_nothing_is_aborted_between_transactions(factory: Factory, publisher: ExactlyOncePublisher) -> None:
+    assert publisher.publish(micro_batch({}, (0, 1)), MESSAGES, OFFSETS)
+    publisher.close(0.1)
+    assert "abort" not in factory.current.calls
 
 
 def test_a_producer_that_cannot_start_is_an_error_with_a_hint(factory: Factory) -> None:

@@ -3,7 +3,7 @@
 from typing import cast
 
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 from tests.stream.fakes import TOPIC, FakeConsumer, failed, micro_batch
 from worker.errors import AuthenticationError, DataError, DependencyError
@@ -82,11 +82,12 @@ def test_a_commit_says_whether_it_was_taken(consumer: FakeConsumer, assignment: 
     assert made.commit_now() is True
 
 
-@pytest.mark.parametrize(("start_from", "expected"), [("earliest", OFFSET_BEGINNING), ("latest", OFFSET_END)])
+@pytest.mark.parametrize(("start_from", "expected"), [("earliest", OFFSET_BEGINNING), ("latest", 12)])
 def test_a_partition_starts_at_its_committed_offset_or_where_the_setting_says(
     consumer: FakeConsumer, assignment: Assignment, start_from: str, expected: int
 ) -> None:
     consumer.committed_offsets = {FIRST: 7}
+    consumer.high_watermarks = {FIRST: 20, SECOND: 12}
     found = offsets(consumer, assignment, start_from).starting_points(
         [TopicPartition(*FIRST), TopicPartition(*SECOND)]
     )
@@ -159,3 +160,22 @@ def test_a_rewind_goes_to_the_committed_offsets_or_to_where_reading_began(
     consumer.committed_offsets = {FIRST: 7}
     offsets(consumer, assignment).rewind()
     assert consumer.seeks == [(0, 7), (1, 20)]
+
+
+def test_time_in_which_the_process_stood_still_does_not_count(
+    consumer: FakeConsumer, assignment: Assignment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    def stopped_for_an_hour(_partitions: object, timeout: float) -> None:
+        nonlocal now
+        now += 3_600
+        monkeypatch.setattr(consumer, "committed", answered)
+        raise failed(KafkaError._TIMED_OUT)
+
+    answered = consumer.committed
+    consumer.committed_offsets = {FIRST: 7}
+    monkeypatch.setattr(consumer, "committed", stopped_for_an_hour)
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    (found,) = offsets(consumer, assignment).starting_points([TopicPartition(*FIRST)])
+    assert found.offset == 7

@@ -80,6 +80,7 @@ def test_a_failed_delivery_ends_the_worker_and_names_the_topic(
     producer.deliver_one()
     with pytest.raises(DependencyError, match="publishing to out"):
         publisher.finished(0)
+    assert producer.calls[-1] == "purge", "what is queued behind it would overtake it"
 
 
 def test_a_message_that_is_too_large_says_what_to_raise(

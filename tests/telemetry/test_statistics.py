@@ -13,7 +13,16 @@ UNKNOWN = -1001
 
 def partition(**known: Any) -> dict[str, Any]:
     offsets = dict.fromkeys(
-        ("ls_offset", "hi_offset", "stored_offset", "committed_offset", "app_offset", "next_offset"), UNKNOWN
+        (
+            "ls_offset",
+            "hi_offset",
+            "stored_offset",
+            "committed_offset",
+            "app_offset",
+            "next_offset",
+            "eof_offset",
+        ),
+        UNKNOWN,
     )
     return {"fetch_state": "active", "fetchq_cnt": 2, "fetchq_size": 300, **offsets, **known}
 
@@ -38,6 +47,11 @@ def exposed() -> dict[tuple[str, str], float]:
         ({"ls_offset": 100, "hi_offset": 120, "stored_offset": 90, "app_offset": 99}, 10),
         ({"ls_offset": -1, "hi_offset": 120, "stored_offset": 90}, 30),
         ({"hi_offset": 100, "committed_offset": 40, "app_offset": 60}, 40),  # transactional: what was read
+        (
+            {"hi_offset": 100, "app_offset": 99, "eof_offset": 100, "fetchq_cnt": 0},
+            0,
+        ),  # a marker behind the last record
+        ({"hi_offset": 100, "app_offset": 60, "eof_offset": 100, "fetchq_cnt": 39}, 40),
         ({"hi_offset": 100, "committed_offset": 40}, 60),
         ({"hi_offset": 100, "next_offset": 0}, 100),  # nothing read yet
         ({"hi_offset": 100}, None),

@@ -41,3 +41,4 @@ def run(
     except (DrainTimeoutError, StuckError) as error:
         # A stage hangs. The interpreter would wait for its threads before it ends, and so for ever.
         end_at_once(error.exit_code, f"{error.message}\nhint: {error.hint}")
+    stop.ignore()

@@ -200,12 +200,12 @@ class Line:
             self._finished.put(Finished(batch, published=False))
             return
         self._conclude(batch)
-        messages = [
-            message
+        batch.outcomes = [
+            outcome
             for record, outcome in zip(batch.records, batch.outcomes, strict=True)
             if (record.topic, record.partition) in current
-            for message in outcome.messages
         ]
+        messages = [message for outcome in batch.outcomes for message in outcome.messages]
         offsets = {partition: offset for partition, offset in batch.offsets().items() if partition in current}
         if not self._publisher.publish(batch, messages, offsets):
             self._rewinds += 1

@@ -25,7 +25,7 @@ from worker.pipeline.flight import Flight
 from worker.pipeline.line import Line
 from worker.pipeline.prepare import Prepare
 from worker.pipeline.stop import end_at_once
-from worker.settings import ModelSettings, Settings
+from worker.settings import KafkaSettings, ModelSettings, Settings
 from worker.signals.outputs import OutputWriter
 from worker.stream.assignment import Assignment
 from worker.stream.buffer import WindowLimits
@@ -126,7 +126,7 @@ def _run(
             consumer,
             assignment,
             start_from=settings.kafka.start_from,
-            lookup_timeout_s=max(LOOKUP_TIMEOUT_S, settings.kafka.transaction_timeout_s + BROKER_ABORT_S),
+            lookup_timeout_s=_lookup_timeout_s(settings.kafka),
             stop=stop,
         ),
         limits=_limits(settings),
@@ -144,6 +144,12 @@ def _run(
         health.ready |= {"kafka": False, "group": False}
         line.stop(CLOSE_TIMEOUT_S)
     log.info("worker stopped")
+
+
+def _lookup_timeout_s(kafka: KafkaSettings) -> float:
+    """What a killed worker leaves behind must time out before the coordinator answers: its session, its open transaction."""
+    left_behind_s = max(kafka.session_timeout_s, kafka.transaction_timeout_s)
+    return max(LOOKUP_TIMEOUT_S, left_behind_s + BROKER_ABORT_S)
 
 
 def _membership(settings: Settings, health: HealthState) -> Callable[[bool], None]:

@@ -43,6 +43,13 @@ class StopSignal:
         deadline.daemon = True
         deadline.start()
 
+    def ignore(self) -> None:
+        """From here on signals change nothing: the work is over, and the interpreter, which takes its handlers down before it
+        ends, would die of one. Main thread only.
+        """
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
     def _receive(self, _number: int, _frame: FrameType | None) -> None:
         if self._asked.is_set():
             end_at_once(ExitCode.KILLED, "second signal")

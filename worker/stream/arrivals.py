@@ -42,14 +42,17 @@ class Arrivals:
             raise kafka_error(error, "reading from Kafka") from error
         unchanged = self._assignment.changes == changes
         sought: set[Partition] = set()
+        unheard: set[Partition] = set()
         records = []
         for message in messages:
             if sought and (message.topic(), message.partition()) in sought:
                 continue  # read ahead of a place that is read again
             trouble = message.error()
             if trouble is not None and trouble.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 # the client's public name
-                if unchanged:  # else it may be the end of an assignment before this one, with records before it to be read
+                if unchanged:
                     self._reached_end(message)
+                else:  # it may be the end of an assignment before this one, with records before it to be read
+                    unheard.add((message.topic() or "", message.partition() or 0))
                 continue
             record = self._record(message, trouble, sought)
             # A rebalance may have run inside the calls above, after the message was taken from the client's queue.
@@ -58,7 +61,15 @@ class Arrivals:
                 records.append(record)
                 if self._ends:
                     self._ends.forget([(record.topic, record.partition)])
+        self._ask_again(unheard - sought)
         return records
+
+    def _ask_again(self, partitions: set[Partition]) -> None:
+        """The client tells an end once; it tells it again when reading begins anew, here from where it has come to."""
+        for partition in partitions:
+            offset = self._assignment.next_offset(partition)
+            if offset is not None and self._assignment.owns(partition):
+                self._consumer.seek(TopicPartition(*partition, offset))
 
     def _read_on(self, first: Message) -> list[Message]:
         """The message and those after it. It is left out when its partition was lost and came back meanwhile: reading

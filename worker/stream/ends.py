@@ -3,7 +3,8 @@
 A transaction leaves a marker behind its records, which takes up an offset and is never delivered. Where a producer of the inputs writes
 in transactions (`tagline dlq redrive` does), the offset behind the last record is thus not the end of the partition: its lag would
 never be zero, and once retention has deleted the record and the marker, the committed offset would be out of range. So when the
-client says that a partition's end is reached, that end is committed, as soon as nothing read before it is still at work.
+client says that a partition's end is reached, that end travels down the line with a micro-batch behind all that was read before it,
+and is committed as the records' offsets are: in their order, and rolled back with them.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,7 +13,7 @@ from worker.stream.record import Partition
 
 
 class Ends:
-    """The ends that wait for what was read before them. Owner thread only."""
+    """The ends that wait until what was read before them has gone into micro-batches. Owner thread only."""
 
     def __init__(self) -> None:
         self._waiting: dict[Partition, int] = {}
@@ -25,6 +26,10 @@ class Ends:
         if next_offset is not None and end > next_offset:
             self._waiting[partition] = end
 
+    def begins(self, partition: Partition, end: int) -> None:
+        """Reading begins at the end, behind records that are skipped on purpose."""
+        self._waiting[partition] = end
+
     def forget(self, partitions: Iterable[Partition]) -> None:
         """More was read of these, or what was read of them is read again, or they are not ours any more."""
         for partition in partitions:
@@ -34,8 +39,8 @@ class Ends:
         """Everything is read again."""
         self._waiting.clear()
 
-    def take(self, at_work: Callable[[Partition], bool]) -> dict[Partition, int]:
-        """The ends of partitions of which nothing is at work any more; they wait no longer."""
-        free = {partition: end for partition, end in self._waiting.items() if not at_work(partition)}
+    def take(self, held: Callable[[Partition], bool]) -> dict[Partition, int]:
+        """The ends of partitions of which no record is held back any more; they wait no longer."""
+        free = {partition: end for partition, end in self._waiting.items() if not held(partition)}
         self.forget(free)
         return free

@@ -30,6 +30,8 @@ MOST_ROLL_BACKS = 20
 """Transactions rolled back without one commit in between before the fault is taken to be permanent. A rebalance costs one or
 two, a broker's restart a few."""
 
+ABORT_TIMEOUT_S = 5.0
+"""Longest wait for the abort of a transaction with which the worker ends."""
 
 HANG_MARGIN_S = 1.0
 """What a call may take beyond its own time-out before it is taken to hang."""
@@ -77,6 +79,7 @@ class ExactlyOncePublisher:
         self._committed: list[MicroBatch] = []
         self._failures = 0
         self._refused: tuple[KafkaError, str] | None = None
+        self._open = False
         self._producer = self._initialised()
 
     @property
@@ -111,9 +114,11 @@ class ExactlyOncePublisher:
         self, batch: MicroBatch, messages: list[OutboundMessage], offsets: dict[Partition, int]
     ) -> None:
         self._producer.begin_transaction()
+        self._open = True
         self._produce_all(messages)
         self._send_offsets(offsets, batch.group_metadata)
         self._retried(lambda: self._producer.commit_transaction(self._timeout_s))
+        self._open = False
 
     def _produce_all(self, messages: list[OutboundMessage]) -> None:
         for message in messages:
@@ -160,6 +165,7 @@ class ExactlyOncePublisher:
             except KafkaException as failed:
                 error = failed.args[0]
             else:
+                self._open = False
                 return
         self._recreate(error)
 
@@ -168,6 +174,7 @@ class ExactlyOncePublisher:
         log.warning("transactional producer made anew", error=error.name(), roll_backs=self._failures)
         let_go(self._producer, 1.0)
         self._producer = self._initialised()
+        self._open = False
 
     def finished(self, timeout_s: float) -> list[MicroBatch]:  # noqa: ARG002 # the protocol's; a commit has waited already
         """The micro-batches committed since the last call."""
@@ -178,5 +185,10 @@ class ExactlyOncePublisher:
         return done
 
     def close(self, timeout_s: float) -> None:
-        """Let go of the producer. No transaction is open between micro-batches."""
+        """Let go of the producer. A transaction that a refusal left open is aborted first, if the broker answers in time: until it
+        is, readers of committed records stand still at it, for `TAGLINE_KAFKA_TRANSACTION_TIMEOUT_S`.
+        """
+        if self._open:
+            with contextlib.suppress(KafkaException, SystemError):
+                self._producer.abort_transaction(min(timeout_s, ABORT_TIMEOUT_S))
         let_go(self._producer, timeout_s)

@@ -6,17 +6,18 @@ the group does not depend on how long a forward takes.
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from worker.errors import DrainTimeoutError, StuckError
 from worker.stream.arrivals import Arrivals
 from worker.stream.assignment import Assignment
 from worker.stream.buffer import ReadBuffer, WindowLimits
 from worker.stream.ends import Ends
+from worker.stream.errors import kafka_error
 from worker.stream.journal import Journal
 from worker.stream.microbatch import MicroBatch
 from worker.stream.offsets import Offsets
@@ -108,6 +109,8 @@ class Intake:
             while not stop():
                 self._step()
             self._drain()
+        except KafkaException as error:
+            raise kafka_error(error, "reading from Kafka") from error
         finally:
             # From here on nothing is waited for or committed: what is safe was committed by the drain, and after a
             # failure everything since the last commit is read again.
@@ -121,7 +124,6 @@ class Intake:
         self._settle(0)
         if self._stages.rewinds > self._rewinds and not self._rewind():
             return
-        self._commit_ends()
         self._hold_back()
         self._read()
         self._close_windows()
@@ -137,11 +139,10 @@ class Intake:
             self._finished_at = time.monotonic()
             if published:
                 count(batch.outcomes)
-                metrics.END_TO_END_SECONDS.observe(_age_s(batch))
+                if batch.records:
+                    metrics.END_TO_END_SECONDS.observe(_age_s(batch))
                 if not self._transactional:
                     self._offsets.store(batch)
-            elif self._ends:
-                self._ends.forget(batch.epochs)
         metrics.IN_FLIGHT_RECORDS.set(self._flying_records + len(self._buffer))
         metrics.FRESHNESS_SECONDS.set(_age_s(self._in_flight[0]) if self._in_flight else 0)
         self._on_progress(self._flying_records)
@@ -187,8 +188,9 @@ class Intake:
 
     def _kept_apart(self) -> bool:
         """Whether a suspected record is in flight, or has to wait until nothing else is."""
-        return bool(self._in_flight) and (
-            self._suspected(self._in_flight[-1].records[0]) or self._suspected(self._buffer.first)
+        flying = [batch for batch in self._in_flight if batch.records]
+        return bool(flying) and (
+            self._suspected(flying[-1].records[0]) or self._suspected(self._buffer.first)
         )
 
     def _close_windows(self) -> None:
@@ -196,34 +198,52 @@ class Intake:
         while self._stages.has_room and self._buffer.ready(time.monotonic(), idle=self._stages.hungry):
             if suspicious and self._kept_apart():
                 return
+            if suspicious and self._suspected(self._buffer.first) and not self._transactional:
+                # What was given up before it is safe, but in this process only: should it die of the next record, the next
+                # one would read that again and suspect it no more.
+                self._offsets.commit_now()
             records, size = self._buffer.cut(self._suspected if suspicious else None)
-            partitions = {(record.topic, record.partition) for record in records}
-            batch = MicroBatch(
-                records,
-                {partition: self._assignment.epoch(partition) for partition in partitions},
-                self._rewinds,
-                self._consumer.consumer_group_metadata() if self._transactional else None,
-                _oldest_ms(records),
-                size,
-            )
-            self._in_flight.append(batch)
-            self._flying_records += len(records)
-            self._flying_bytes += batch.size
+            self._submit(records, size, self._free_ends())
+        self._send_ends()
+
+    def _free_ends(self) -> dict[Partition, int]:
+        return self._ends.take(self._buffer.holds) if self._ends else {}
+
+    def _send_ends(self) -> None:
+        """Ends behind which no window closes go alone (see `ends`)."""
+        if self._stages.has_room and (ends := self._free_ends()):
+            self._submit([], 0, ends)
+
+    def _submit(self, records: list[Record], size: int, ends: Mapping[Partition, int]) -> None:
+        partitions = {(record.topic, record.partition) for record in records} | ends.keys()
+        batch = MicroBatch(
+            records,
+            {partition: self._assignment.epoch(partition) for partition in partitions},
+            self._rewinds,
+            self._consumer.consumer_group_metadata() if self._transactional else None,
+            _oldest_ms(records),
+            size,
+            ends,
+        )
+        self._in_flight.append(batch)
+        self._flying_records += len(records)
+        self._flying_bytes += batch.size
+        for partition, end in ends.items():
+            self._assignment.reads_from(partition, end)
+        if records:
             metrics.RECORDS_CONSUMED.inc(len(records))
             metrics.BATCH_RECORDS.observe(len(records))
-            self._stages.submit(batch)
+        self._stages.submit(batch)
 
-    def _commit_ends(self) -> None:
-        """See `ends`. After the roll-backs were heard of: what these have left behind is read again."""
-        if self._ends:
-            self._offsets.store_ends(
-                self._ends.take(
-                    lambda partition: (
-                        any(partition in batch.epochs for batch in self._in_flight)
-                        or self._buffer.holds(partition)
-                    )
-                )
-            )
+    def _drop(self, partitions: frozenset[Partition] | None = None) -> int:
+        """Forget what was read of these partitions, or of all, and is in no micro-batch; with it the ends that lie behind it.
+        Returns how many records that were.
+        """
+        if partitions is None:
+            self._ends.forget_all()
+        else:
+            self._ends.forget(partitions)
+        return self._buffer.drop(partitions)
 
     def _watch(self) -> None:
         now = time.monotonic()
@@ -239,8 +259,7 @@ class Intake:
         """False when the stop came first, and nothing may be read any more."""
         self._rewinds = self._stages.rewinds
         self._assignment.renew()
-        self._ends.forget_all()
-        dropped = self._buffer.drop()
+        dropped = self._drop()
         done = self._offsets.rewind()
         if done:
             log.warning("reading again from the committed offsets", dropped_records=dropped)
@@ -250,7 +269,8 @@ class Intake:
 
     def _drain(self) -> None:
         self._draining = True
-        self._buffer.drop()
+        self._send_ends()
+        self._drop()
         log.info("stopping", in_flight_records=self._flying_records)
         limit_s = self._limits.drain_timeout_s
         deadline = time.monotonic() + limit_s
@@ -292,7 +312,10 @@ class Intake:
         self._assignment.add(_names(partitions))
         for position in starting:
             if position.offset >= 0:
-                self._assignment.reads_from((position.topic, position.partition), position.offset)
+                partition = (position.topic, position.partition)
+                self._assignment.reads_from(partition, position.offset)
+                if self._offsets.start_from == "latest":
+                    self._ends.begins(partition, position.offset)
         if partitions:
             # A pause outlives the assignment in the client: a partition lost while paused would come back paused.
             (consumer.pause if self._paused else consumer.resume)(partitions)
@@ -303,12 +326,13 @@ class Intake:
         """Finish what is in flight for these partitions within the budget, commit it, and only then let go."""
         metrics.REBALANCES.labels("revoked").inc()
         going = frozenset(_names(partitions))
-        self._buffer.drop(going)
+        if not self._closing:
+            self._send_ends()
+        self._drop(going)
         if not self._closing:
             self._finish(lambda batch: not going.isdisjoint(batch.epochs), self._limits.drain_timeout_s)
             self._offsets.commit_now()
         self._assignment.remove(going)
-        self._ends.forget(going)
         consumer.incremental_unassign(partitions)
         self._assignment_changed("partitions revoked", partitions)
 
@@ -316,9 +340,8 @@ class Intake:
         """Somebody else may own these partitions already: drop everything, store nothing."""
         metrics.REBALANCES.labels("lost").inc()
         going = frozenset(_names(partitions))
-        self._buffer.drop(going)
+        self._drop(going)
         self._assignment.remove(going)
-        self._ends.forget(going)
         consumer.incremental_unassign(partitions)
         self._assignment_changed("partitions lost", partitions)
         self._on_membership(False)

@@ -1,5 +1,6 @@
 """The micro-batch: what one intake window gathered, the model classifies in one go, and one commit covers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ class Outcome(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class MicroBatch:
-    """Records in the order they were read, one outcome for each once publishing begins, and the offsets to commit."""
+    """Records in the order they were read, what became of them, and the offsets to commit."""
 
     records: list[Record]
     epochs: dict[Partition, int]
@@ -36,13 +37,16 @@ class MicroBatch:
     """Time stamp of its oldest record, milliseconds since the epoch; 0 when none has one."""
     size: int
     """Bytes of its records."""
+    ends: Mapping[Partition, int] = field(default_factory=dict)
+    """Ends of partitions that were reached behind its records and all before them (see `ends`). It may have no record at all."""
     work: Any = None
     """What the prepare stage leaves for the classify stage; the stream does not look inside."""
     outcomes: list[Outcome] = field(default_factory=list)
+    """What became of its records; from publishing on, of those that are still ours."""
 
     def offsets(self) -> dict[Partition, int]:
-        """The offset to commit for each partition: that of the next record to read."""
-        return {(record.topic, record.partition): record.offset + 1 for record in self.records}
+        """The offset to commit for each partition: that of the next record to read, or its end."""
+        return {(record.topic, record.partition): record.offset + 1 for record in self.records} | self.ends
 
     def current(self, assignment: Assignment) -> frozenset[Partition]:
         """The partitions that are still ours under the epoch at which the records were read. Any thread."""

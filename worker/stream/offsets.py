@@ -5,16 +5,15 @@ the new owner's offset. Stored offsets are refused for a lost partition.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from worker.errors import DataError, DependencyError
 from worker.stream.assignment import Assignment
 from worker.stream.errors import kafka_error
 from worker.stream.microbatch import MicroBatch
-from worker.stream.record import Partition
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -22,8 +21,9 @@ log = structlog.get_logger(__name__)
 COMMIT_INTERVAL_S = 0.25
 """Time between commits: a crash replays what was published since the last of them, and what was in flight."""
 LOOKUP_TIMEOUT_S = 60.0
-"""Longest wait for committed offsets, unless transactions may last longer."""
+"""Longest wait for committed offsets, unless sessions or transactions may last longer."""
 LOOKUP_CALL_S = 5.0
+"""Longest single call, and what one counts for at most: one that took longer was stopped, or slept with the machine."""
 
 
 def commit_answered(error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:
@@ -58,36 +58,32 @@ class Offsets:
         lookup_timeout_s: float = LOOKUP_TIMEOUT_S,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``stop`` ends a look-up early. ``lookup_timeout_s`` must outlast a transaction: a killed worker's open one
-        hides the offsets until the broker ends it.
+        """``stop`` ends a look-up early. ``lookup_timeout_s`` must outlast a transaction and a session: a killed worker's open
+        transaction hides the offsets until the broker ends it, and the coordinator answers no look-up of a member that waits for
+        the group, which waits for the dead member's session.
         """
         self._consumer = consumer
         self._assignment = assignment
-        self._start_from = start_from
+        self.start_from = start_from
         self._lookup_timeout_s = lookup_timeout_s
         self._stop = stop
         self._stored = False
         self._committed_at = time.monotonic()
 
     def store(self, batch: MicroBatch) -> None:
-        """Store the offsets of a published micro-batch, for those of its partitions that are still ours."""
-        current = batch.current(self._assignment)
-        self._store(
-            {partition: offset for partition, offset in batch.offsets().items() if partition in current}
-        )
+        """Store the offsets of a published micro-batch, for those of its partitions that are still ours.
 
-    def store_ends(self, ends: Mapping[Partition, int]) -> None:
-        """Store the ends of partitions of ours of which nothing is at work. Also under exactly once, where a transaction has
-        committed all before them.
+        Never under exactly once: what is stored here is committed later than the transactions that follow, and would take the
+        group back behind them.
         """
-        self._store(ends)
-        for partition, end in ends.items():
-            self._assignment.reads_from(partition, end)
-
-    def _store(self, offsets: Mapping[Partition, int]) -> None:
-        if not offsets:
+        current = batch.current(self._assignment)
+        positions = [
+            TopicPartition(*partition, offset)
+            for partition, offset in batch.offsets().items()
+            if partition in current
+        ]
+        if not positions:
             return
-        positions = [TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()]
         try:
             self._consumer.store_offsets(offsets=positions)
         except KafkaException as error:
@@ -130,11 +126,12 @@ class Offsets:
     def starting_points(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition] | None:
         """Where to read each newly assigned partition from: its committed offset, or the setting's end of it.
 
-        None when the worker was told to stop before the coordinator answered.
+        The latest end comes as a number, for the caller to have it committed: if it were looked up again at the next assignment,
+        what was written in between would be skipped. None when the worker was told to stop before the coordinator answered.
 
         Raises:
             DataError: there is no committed offset and the setting says that this is an error.
-            DependencyError: the group's coordinator did not answer in time.
+            DependencyError: the group's coordinator, or a partition's leader, did not answer in time.
         """
         committed = self._committed(partitions)
         if committed is None:
@@ -144,13 +141,22 @@ class Offsets:
         ]
 
     def _without_offset(self, position: TopicPartition) -> TopicPartition:
-        if self._start_from == "error":
+        if self.start_from == "error":
             raise DataError(
                 f"partition {position.partition} of {position.topic} has no committed offset",
                 hint="Set TAGLINE_KAFKA_START_FROM=earliest for a new group, or restore the group's offsets.",
             )
-        offset = OFFSET_BEGINNING if self._start_from == "earliest" else OFFSET_END
-        return TopicPartition(position.topic, position.partition, offset)
+        at = (position.topic, position.partition)
+        return TopicPartition(*at, OFFSET_BEGINNING if self.start_from == "earliest" else self._latest(*at))
+
+    def _latest(self, topic: str, number: int) -> int:
+        try:
+            _, end = self._consumer.get_watermark_offsets(
+                TopicPartition(topic, number), timeout=self._lookup_timeout_s
+            )
+        except KafkaException as error:
+            raise kafka_error(error, f"looking up the end of {topic}/{number}") from error
+        return int(end)
 
     def rewind(self) -> bool:
         """Read every partition of ours again from its committed offset, or from where reading began.
@@ -166,15 +172,18 @@ class Offsets:
             partition = (position.topic, position.partition)
             first = self._assignment.first_offset(partition)
             if first is None:
-                continue  # nothing was read of it yet
+                first = self._assignment.next_offset(partition)  # no record was read of it, perhaps its end
+            if first is None:
+                continue
             offset = position.offset if position.offset >= 0 else first
             self._consumer.seek(TopicPartition(*partition, offset))
             self._assignment.reads_from(partition, offset)
         return True
 
     def _committed(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition] | None:
-        deadline = time.monotonic() + self._lookup_timeout_s
+        waited = 0.0
         while True:
+            began = time.monotonic()
             try:
                 found = self._consumer.committed(list(partitions), timeout=LOOKUP_CALL_S)
                 errors = [position.error for position in found if position.error is not None]
@@ -188,13 +197,14 @@ class Offsets:
                 raise kafka_error(cause, "looking up committed offsets") from problem
             if self._stop():
                 return None
-            if time.monotonic() > deadline:
+            if waited > self._lookup_timeout_s:
                 raise DependencyError(
                     f"no answer about committed offsets within {self._lookup_timeout_s:.0f} s: {cause.str()}",
-                    hint="Check the brokers; an open transaction of a killed worker must also time out first "
-                    "(TAGLINE_KAFKA_TRANSACTION_TIMEOUT_S).",
+                    hint="Check the brokers. After a worker was killed, its session and its open transaction must time out first "
+                    "(TAGLINE_KAFKA_SESSION_TIMEOUT_S, TAGLINE_KAFKA_TRANSACTION_TIMEOUT_S).",
                 ) from problem
             time.sleep(0.1)
+            waited += min(time.monotonic() - began, LOOKUP_CALL_S + 0.1)
 
 
 def _worth_asking_again(error: KafkaError) -> bool:
@@ -209,5 +219,6 @@ def _worth_asking_again(error: KafkaError) -> bool:
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.NOT_COORDINATOR,
         KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.STALE_MEMBER_EPOCH,  # a rebalance that this member has not heard of yet
     )
     return error.retriable() or error.code() in waits

@@ -167,6 +167,9 @@ class AtLeastOncePublisher:
         while self._unacknowledged:
             oldest = self._unacknowledged[0]
             if oldest.error is not None:
+                # What is queued behind it must not overtake it, should the broker come back before this process ends.
+                with contextlib.suppress(KafkaException, SystemError):
+                    self._producer.purge()
                 raise refused(*oldest.error)
             if oldest.outstanding:
                 break

@@ -47,12 +47,15 @@ def lag_of(partition: dict[str, Any]) -> int | None:
     """Records between what is finished and what a reader of committed records can see; None while that is not known.
 
     Finished is what was stored for the next commit. A transactional worker commits through its producer, which its
-    consumer's statistics do not see: then it is what the worker has read. Negative offsets mean "not known".
+    consumer's statistics do not see: then it is what the worker has read, up to the end if that was reached and nothing is
+    left to be read. Negative offsets mean "not known".
     """
     end = partition["ls_offset"] if partition["ls_offset"] >= 0 else partition["hi_offset"]
     finished = partition["stored_offset"]
     if finished < 0:
         finished = max(partition["committed_offset"], partition["app_offset"])
+        if partition["fetchq_cnt"] == 0:
+            finished = max(finished, partition["eof_offset"])
     if finished < 0:
         finished = partition["next_offset"]  # nothing read yet: where reading will begin
     if end < 0 or finished < 0:
