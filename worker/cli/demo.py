@@ -1,12 +1,13 @@
 """``tagline demo``: the whole product on this machine, watched live."""
 
 import signal
-import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from worker.cli.streams import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,7 +80,7 @@ def demo(
 
 
 def _progress(line: str) -> None:
-    print(f"==> {line}", file=sys.stderr, flush=True)
+    say(f"==> {line}")
 
 
 def _watch(

@@ -5,13 +5,13 @@ The stack's modules are imported by the commands that need them: a container fee
 
 import json
 import shlex
-import sys
 import time
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
+from worker.cli.streams import say
 from worker.errors import ExitCode
 
 app = typer.Typer(
@@ -27,8 +27,8 @@ def up() -> None:
     from worker.local.stack import Stack
 
     stack = Stack()
-    stack.up(_say)
-    _say('eval "$(tagline local env)" points this shell at it')
+    stack.up(say)
+    say('eval "$(tagline local env)" points this shell at it')
 
 
 @app.command()
@@ -68,7 +68,7 @@ def down(
     """End exactly what `up` started."""
     from worker.local.stack import Stack
 
-    Stack().down(_say, wipe=wipe)
+    Stack().down(say, wipe=wipe)
 
 
 @app.command()
@@ -98,10 +98,6 @@ def feed(
         rate_per_s=rate,
         count=count or None,
         seed=time.time_ns() if seed is None else seed,
-        progress=_say,
+        progress=say,
     )
-    _say(f"{sent} events sent")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    say(f"{sent} events sent")
