@@ -1,8 +1,8 @@
 """``tagline demo``: the whole product on this machine, watched live."""
 
-import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from worker.demo.session import WorkerProcess
     from worker.demo.watch import Tally
+    from worker.local.stack import Stack
 
 REFRESH_S = 0.5
 STATUS_EVERY_S = 5.0
@@ -41,6 +42,7 @@ def demo(
     from worker.demo import gauges, view
     from worker.demo.session import running, settle
     from worker.errors import DependencyError
+    from worker.local.interrupts import ended_by_a_signal
     from worker.local.stack import Stack
     from worker.settings import TelemetrySettings
     from worker.telemetry.logs import configure_logs
@@ -48,13 +50,11 @@ def demo(
     # What the screen shows is from the outside; the worker's own log is a file, and Kafka's clients here keep quiet.
     configure_logs(TelemetrySettings(log_level="error"))
     console = Console()
-    # A closed terminal ends it like Ctrl-C does, the worker and the stack with it.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
     stack = Stack()
     was_up = any(part.owner == "ours" and part.running for part in stack.status())
     began = time.monotonic()
-    try:
+    # A closed terminal ends it like Ctrl-C does, the worker and the stack with it.
+    with ended_by_a_signal(), _ending(stack, leave=was_up or keep):
         addresses = stack.up(_progress)
         _progress("loading the model")
         with running(addresses, rate, stack.folder) as (tally, worker, feeder):
@@ -69,14 +69,24 @@ def demo(
             last = gauges.read(worker.http)
             exit_code = worker.stop()
         view.summary(console, tally, last, elapsed_s=elapsed_s, exit_code=exit_code)
-    finally:
-        if not (was_up or keep):
-            stack.down(_progress)
     if exit_code or tally.accounted < tally.fed:
         raise DependencyError(
             f"the worker ended with exit code {exit_code}, {tally.fed - tally.accounted} events have no outcome",
             hint=f"Its log is in {stack.folder / 'worker.log'}.",
         )
+
+
+@contextmanager
+def _ending(stack: "Stack", *, leave: bool) -> Iterator[None]:
+    """End the stack afterwards, unless it is to be left running."""
+    from worker.local.interrupts import undisturbed
+
+    try:
+        yield
+    finally:
+        if not leave:
+            with undisturbed():
+                stack.down(_progress)
 
 
 def _progress(line: str) -> None:

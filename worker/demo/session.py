@@ -18,6 +18,7 @@ from worker.demo.watch import Tally, Watcher
 from worker.errors import DependencyError
 from worker.local.feed import feed
 from worker.local.feeding import offer
+from worker.local.interrupts import undisturbed
 from worker.local.ports import find_free
 from worker.local.stack import CACHE_VARIABLE, KAFKA_VARIABLE, StackAddresses
 from worker.settings import Settings, load
@@ -159,8 +160,9 @@ def running(
         feeder.start()
         yield tally, worker, feeder
     finally:
-        worker.stop()
-        watcher.stop()
+        with undisturbed():
+            worker.stop()
+            watcher.stop()
 
 
 def begin_at_the_end(settings: Settings, group: str) -> dict[Partition, int]:
