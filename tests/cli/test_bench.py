@@ -1,5 +1,6 @@
 """The file of `tagline bench`: refused before anything is measured, written after everything is shown."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from worker.bench import session
 from worker.bench.session import Findings
 from worker.cli import main
 from worker.errors import ExitCode
+from worker.local import stack
+from worker.local.interrupts import ENDING
 
 
 @pytest.fixture
@@ -54,3 +57,28 @@ def test_what_was_measured_is_shown_even_if_the_file_cannot_take_it(
     assert len(runs) == 1
     assert "medians of" in shown.out
     assert "error: No space left on device" in shown.err
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_any_signal_ends_it_with_its_own_stack_stopped(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[str] = []
+
+    class Pretence:
+        def __init__(self, _folder: Path) -> None:
+            pass
+
+        def up(self, _progress: Any) -> None:
+            signal.raise_signal(number)
+
+        def down(self, progress: Any) -> None:
+            progress("stopping")
+            for later in ENDING:
+                signal.raise_signal(later)
+            stopped.append("stack")
+
+    monkeypatch.delenv(stack.KAFKA_VARIABLE, raising=False)
+    monkeypatch.setattr(stack, "Stack", Pretence)
+    assert main(["bench", "--quick"]) == ExitCode.KILLED
+    assert stopped == ["stack"]

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from worker.cli.streams import say
+
 
 def bench(
     only: Annotated[
@@ -47,6 +49,7 @@ def bench(
     from worker.bench.plan import make_plan
     from worker.bench.report import as_json, as_table
     from worker.bench.session import run
+    from worker.local.interrupts import ended_by_a_signal
 
     plan = make_plan(only=only, texts=texts, quick=quick, seed=seed)
     if json_file is not None:
@@ -54,9 +57,10 @@ def bench(
     began = time.monotonic()
 
     def progress(line: str) -> None:
-        typer.echo(f"{time.monotonic() - began:6.1f} s  {line}", err=True)
+        say(f"{time.monotonic() - began:6.1f} s  {line}")
 
-    results, facts = run(plan, seconds_cap=seconds_cap, progress=progress)
+    with ended_by_a_signal():
+        results, facts = run(plan, seconds_cap=seconds_cap, progress=progress)
     caption = (
         "one quick repetition, not a result to quote"
         if quick
