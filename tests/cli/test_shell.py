@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import structlog
 import typer
+from pydantic import TypeAdapter, ValidationError
 
 from worker import __version__
 from worker.cli import commands, main
@@ -119,12 +120,34 @@ def test_an_expected_error_is_a_line_a_hint_and_its_exit_code(
 def test_an_unexpected_exception_is_a_bug_with_its_traceback(
     probe: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert probe(raising(ValueError("never thought of"))) == ExitCode.BUG
+    assert probe(raising(OSError("never thought of"))) == ExitCode.BUG
 
     text = capsys.readouterr().err
     assert "Traceback" in text
-    assert "ValueError: never thought of" in text
+    assert "in body" in text
+    assert "OSError: never thought of" in text
     assert text.splitlines()[-1].startswith("error: unexpected")
+
+
+def test_a_traceback_repeats_nothing_that_a_user_wrote(
+    probe: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = (
+        f"number {time.time_ns()} in the queue"  # a traceback shows the lines of a source, and so a literal
+    )
+
+    def body() -> object:
+        try:
+            return TypeAdapter(int).validate_python(written)
+        except ValidationError as error:
+            raise LookupError(written) from error
+
+    assert probe(body) == ExitCode.BUG
+
+    text = capsys.readouterr().err
+    assert re.findall(r"^(\w+Error):", text, re.MULTILINE) == ["ValidationError", "LookupError"]
+    assert "in body" in text
+    assert written not in text
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from typer.exceptions import TyperException
 
 from worker import __version__
 from worker.cli.commands import CommandTable
-from worker.errors import ExitCode, TaglineError
+from worker.errors import SPEAKING_ERRORS, ExitCode, TaglineError
 from worker.local.folders import REFUSALS
 
 app = typer.Typer(
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last line of defence; everything expected was handled above
         if isinstance(error, OSError) and _is_the_machines(error):
             return _complain_of_the_machine(error)
-        traceback.print_exc()
+        _print_frames(error)
         _complain("unexpected; this is a bug in tagline, and the lines above say where")
         return ExitCode.BUG
     return code
@@ -130,6 +130,16 @@ def _complain_of_the_machine(error: OSError) -> int:
     except OSError:
         _discard_stdout()  # it was stdout that is full
     return ExitCode.DEPENDENCY
+
+
+def _print_frames(error: BaseException) -> None:
+    """The traceback, without the messages that could hold what a user wrote."""
+    earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if earlier is not None:
+        _print_frames(earlier)
+    said = str(error) if isinstance(error, SPEAKING_ERRORS) else "(its message could hold what a user wrote)"
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    print(f"Traceback (most recent call last):\n{frames}{type(error).__name__}: {said}", file=sys.stderr)
 
 
 def _complain(message: str, hint: str | None = None) -> None:
