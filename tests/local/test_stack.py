@@ -257,17 +257,28 @@ def test_a_state_that_cannot_be_understood_counts_as_none(light: Stack, content:
     assert light.status()[1].running
 
 
-def test_the_users_own_are_used_and_nothing_is_started(tmp_path: Path, listening: str) -> None:
-    url = f"redis://me:secret@{listening}/0"
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("redis://me:secret@{}/0", "redis://***@{}/0 "),
+        ("redis://{}/0?password=secret&db=1", "redis://{}/0?*** "),
+        ("redis://me:sec@ret@{}/0?password=secret", "redis://***@{}/0?*** "),
+    ],
+)
+def test_the_users_own_are_used_and_nothing_is_started(
+    tmp_path: Path, listening: str, given: str, shown: str
+) -> None:
+    url = given.format(listening)
     stack, said = Stack(tmp_path, PLAIN | {KAFKA_VARIABLE: listening, CACHE_VARIABLE: url}), list[str]()
     addresses = stack.up(said.append)
     assert (addresses.bootstrap_servers, addresses.redis_url) == (listening, url)
     assert addresses == stack.addresses()
     assert all(
         f"using yours at {where}" in line
-        for where, line in zip((listening, "redis://***@"), said, strict=True)
+        for where, line in zip((listening, shown.format(listening)), said, strict=True)
     )
     assert "secret" not in "".join(said)
+    assert stack.status()[1].address == shown.format(listening).strip()
     assert [(part.owner, part.running, part.pid) for part in stack.status()] == [("yours", True, None)] * 2
     stack.down(said.append)
     assert said[-1] == "nothing of ours was running"

@@ -337,5 +337,8 @@ def _reachable(address: str, default_port: int) -> bool:
 
 
 def _without_password(address: str) -> str:
-    credentials, at, rest = address.rpartition("@")
-    return f"{credentials.partition('://')[0]}://***@{rest}" if at else address
+    """The address without what may hold one: all before the last ``@``, and all of the query (``?password=``)."""
+    scheme, mark, rest = address.partition("://") if "://" in address else ("", "", address)
+    _, at, place = rest.rpartition("@")
+    place, question, _ = place.partition("?")
+    return f"{scheme}{mark}{'***@' if at else ''}{place}{'?***' if question else ''}"
