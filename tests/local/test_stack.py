@@ -234,6 +234,18 @@ def test_a_port_that_was_taken_meanwhile_is_left_to_who_has_it(light: Stack) -> 
     assert light.status()[1].running
 
 
+def test_a_shell_that_knows_the_address_of_before_is_told_to_forget_it(light: Stack) -> None:
+    before = light.up(ignore).redis_url
+    light.kill_cache()
+    shell, said = Stack(light.folder, {**light._environment, CACHE_VARIABLE: before}), list[str]()
+    with socket.create_server((ports.LOOPBACK, int(before.split(":")[2].partition("/")[0]))):
+        after = shell.up(said.append).redis_url
+    assert after != before
+    assert said[-1] == (
+        f"{CACHE_VARIABLE} still names {before}, where it was before: `unset {CACHE_VARIABLE}` in this shell"
+    )
+
+
 def test_a_recorded_pid_that_now_belongs_to_another_is_left_alone(light: Stack, tmp_path: Path) -> None:
     bystander = process.start(
         [sys.executable, "-c", "import time; time.sleep(60)"], output=tmp_path / "out", environment=PLAIN

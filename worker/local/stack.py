@@ -214,6 +214,7 @@ class Stack:
         self._state.update(broker=started)
         server.wait_until_answering(started)
         progress(f"Kafka: running at {server.address}")
+        self._tell_of_a_move(KAFKA_VARIABLE, server.address, progress)
         return server.address
 
     def _fetched_class_path(self, progress: Progress) -> str:
@@ -270,7 +271,14 @@ class Stack:
         self._state.update(cache=started, cache_port=port)
         server.wait_until_answering(started)
         progress(f"cache: running at {server.url}")
+        self._tell_of_a_move(CACHE_VARIABLE, server.url, progress)
         return server.url
+
+    def _tell_of_a_move(self, variable: str, address: str, progress: Progress) -> None:
+        """The variable named ours until now. From now on it would be taken for an address of the user's."""
+        named = self._environment.get(variable)
+        if named and named != address:
+            progress(f"{variable} still names {named}, where it was before: `unset {variable}` in this shell")
 
     def _our(self, what: str, started: Started | None) -> Started:
         if started is None:
