@@ -118,6 +118,14 @@ def test_when_its_port_was_taken_meanwhile_kafka_moves_with_its_data(whole: Stac
     assert remembered(moved, topic) == b"moved"
 
 
+def test_when_the_state_was_removed_kafka_returns_with_its_data(whole: Stack) -> None:
+    topic, before = f"t{uuid.uuid4().hex}", whole.addresses()
+    remember(before.bootstrap_servers, topic, b"kept")
+    whole.down(ignore)
+    (whole.folder / "state.json").unlink()
+    assert remembered(whole.up(ignore).bootstrap_servers, topic) == b"kept"
+
+
 def test_a_paused_kafka_does_not_answer_and_a_resumed_one_does(whole: Stack) -> None:
     whole.pause_broker()
     assert [part.running for part in whole.status()] == [False, True]
@@ -259,14 +267,6 @@ def test_a_recorded_pid_that_now_belongs_to_another_is_left_alone(light: Stack, 
     light.down(ignore)
     assert process.is_alive(bystander)
     process.kill(bystander)
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', '{"format": 1, "broker": 3}'])
-def test_a_state_that_cannot_be_understood_counts_as_none(light: Stack, content: str) -> None:
-    light.folder.mkdir()
-    (light.folder / "state.json").write_text(content)
-    assert light.up(ignore).redis_url
-    assert light.status()[1].running
 
 
 @pytest.mark.parametrize(

@@ -226,10 +226,11 @@ class Stack:
         controller_port = _free_or_other(
             state.controller_port, "Kafka's controller", progress, frozenset({broker_port})
         )
-        fresh = not (broker.data_folder(self._kafka_folder) / "meta.properties").exists()
-        cluster_id = _new_cluster_id() if fresh else state.cluster_id
+        formatted_for = broker.formatted_for(self._kafka_folder)
         return self._state.update(
-            broker_port=broker_port, controller_port=controller_port, cluster_id=cluster_id
+            broker_port=broker_port,
+            controller_port=controller_port,
+            cluster_id=_new_cluster_id() if formatted_for is None else formatted_for,
         )
 
     # The cache
