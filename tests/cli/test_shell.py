@@ -180,7 +180,11 @@ def test_a_write_to_a_full_disk_names_no_file_and_is_no_bug_either(
 
 @pytest.mark.parametrize(
     "error",
-    [OSError(errno.EBADF, "Bad file descriptor"), PermissionError(errno.EPERM, "Operation not permitted")],
+    [
+        OSError(errno.EBADF, "Bad file descriptor"),
+        PermissionError(errno.EPERM, "Operation not permitted"),
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),  # to a server: stdout is as it was
+    ],
 )
 def test_other_errors_of_the_system_are_bugs_with_their_traceback(
     error: OSError, probe: Callable[..., int], capsys: pytest.CaptureFixture[str]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from worker.cli.streams import say
+from worker.cli.streams import console, reader_has_left, say
 
 
 class Gone(io.StringIO):
@@ -34,3 +34,19 @@ def test_what_nobody_can_read_any_more_is_not_said_and_stops_nothing(
 ) -> None:
     monkeypatch.setattr(sys, "stderr", Gone(error))
     say("stopping Kafka")
+
+
+def test_a_table_that_nobody_reads_any_more_is_a_broken_pipe_like_any_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rich's own answer to it is to end the process with exit code 1."""
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        screen = console()
+        assert not reader_has_left(stdout)
+        os.close(reader)
+        with pytest.raises(BrokenPipeError):
+            screen.print("fed 40 events")
+        assert reader_has_left(stdout)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())  # closing it flushes

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.streams import say
+from worker.cli.streams import console, say
 
 
 def bench(
@@ -44,7 +44,6 @@ def bench(
     import time
 
     import orjson
-    from rich.console import Console
 
     from worker.bench.plan import make_plan
     from worker.bench.report import as_json, as_table
@@ -66,7 +65,7 @@ def bench(
         if quick
         else f"medians of {plan.repetitions} repetitions; e and f run once"
     )
-    Console(width=None if sys.stdout.isatty() else 160).print(as_table(results, caption))
+    console(width_in_files=160).print(as_table(results, caption))
     if json_file is not None:  # last: what ten minutes found is on the screen, whatever becomes of the file
         report = as_json(plan, facts, results, sys.argv[1:])
         json_file.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
