@@ -3,11 +3,15 @@
 import errno
 import io
 import os
+import shlex
+import subprocess
 import sys
 
 import pytest
 
-from worker.cli.streams import console, reader_has_left, say
+from worker import __version__
+from worker.cli.streams import console, prepare, reader_has_left, say
+from worker.errors import ExitCode
 
 
 class Gone(io.StringIO):
@@ -50,3 +54,29 @@ def test_a_table_that_nobody_reads_any_more_is_a_broken_pipe_like_any_other(
             screen.print("fed 40 events")
         assert reader_has_left(stdout)
         os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())  # closing it flushes
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "shown"),
+    [
+        ("config show <&- >/dev/null", ExitCode.OK, ""),
+        ("classify --help <&- >&-", ExitCode.OK, ""),
+        ("nonsense 2>&-", ExitCode.USAGE, ""),
+        ("--version <&- 2>&-", ExitCode.OK, f"tagline {__version__}\n"),
+    ],
+)
+def test_closed_streams_are_as_good_as_empty_ones(command: str, code: int, shown: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"exec {shlex.quote(sys.executable)} -m worker.cli {command}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, shown, "")
+
+
+def test_closed_stdin_is_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    prepare()
+    assert sys.stdin.buffer.read() == b""
+    sys.stdin.close()

@@ -6,6 +6,7 @@ import os
 import select
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 if TYPE_CHECKING:
@@ -13,10 +14,23 @@ if TYPE_CHECKING:
 
 
 def prepare() -> None:
-    """In a locale that lacks some characters (GBK has no emoji) they are shown as question marks, not as a crash."""
+    """Make the three usable, whatever the caller left of them. Call it first: before a file of ours takes a free number."""
+    _open_closed_ones()
+    # In a locale that lacks some characters (GBK has no emoji) they are shown as question marks, not as a crash.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
             stream.reconfigure(errors="replace")
+
+
+def _open_closed_ones() -> None:
+    """A stream that was closed (``2>&-``) reads nothing and swallows what is written, for us and for our children."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nothing = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - for good
+            os.set_inheritable(
+                nothing.fileno(), True
+            )  # it has the lowest free number, which is the stream's own
+            setattr(sys, name, nothing)
 
 
 def say(line: str) -> None:
