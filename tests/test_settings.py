@@ -146,6 +146,14 @@ def test_every_wrong_value_gets_its_own_line_with_its_source() -> None:
     )
 
 
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e999"])
+@pytest.mark.parametrize(
+    "name", ["KAFKA_SESSION_TIMEOUT_S", "WINDOW_MAX_WAIT_MS", "TELEMETRY_STATISTICS_INTERVAL_S"]
+)
+def test_a_time_without_end_is_no_time(name: str, value: str) -> None:
+    assert f"(from TAGLINE_{name}): should be" in refused({f"TAGLINE_{name}": value})
+
+
 def test_settings_that_do_not_fit_together_are_refused() -> None:
     assert "needs username and password" in refused({"TAGLINE_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"})
     assert "limits.drain_timeout_s must be below" in refused({"TAGLINE_LIMITS_DRAIN_TIMEOUT_S": "301"})
