@@ -302,6 +302,33 @@ def test_the_users_own_that_do_not_listen_are_an_error(tmp_path: Path) -> None:
         Stack(tmp_path, PLAIN | {KAFKA_VARIABLE: nobody}).up(ignore)
 
 
+@pytest.mark.parametrize(
+    ("variable", "address"),
+    [
+        (KAFKA_VARIABLE, "[::1"),
+        (KAFKA_VARIABLE, "broker:99999"),
+        (CACHE_VARIABLE, "redis://[::1"),
+        (CACHE_VARIABLE, f"unix:///{'long' * 30}"),
+    ],
+)
+def test_nothing_listens_at_what_is_no_address(
+    tmp_path: Path, listening: str, variable: str, address: str
+) -> None:
+    own = {KAFKA_VARIABLE: listening, CACHE_VARIABLE: f"redis://{listening}", variable: address}
+    stack = Stack(tmp_path, PLAIN | own)
+    assert {part.address: part.running for part in stack.status()}[address] is False
+    with pytest.raises(DependencyError, match=f"which {variable} names"):
+        stack.up(ignore)
+
+
+def test_a_socket_of_the_machine_is_an_address(tmp_path: Path, listening: str) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "cache.sock"))
+        server.listen()
+        own = {KAFKA_VARIABLE: listening, CACHE_VARIABLE: f"unix://{tmp_path}/cache.sock"}
+        assert Stack(tmp_path, PLAIN | own).status()[1].running
+
+
 def test_an_address_without_a_port_means_the_clients_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

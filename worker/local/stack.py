@@ -332,17 +332,21 @@ def _require(address: str, variable: str, default_port: int) -> None:
 
 def _reachable(address: str, default_port: int) -> bool:
     """Whether something listens there. Only that: asking more would need the user's credentials."""
-    if address.startswith("unix://"):
-        with socket.socket(socket.AF_UNIX) as client:
-            return client.connect_ex(urlsplit(address).path) == 0
-    for server in address.split(","):
+    return any(_listens(server, default_port) for server in address.split(","))
+
+
+def _listens(server: str, default_port: int) -> bool:
+    """Nothing does at what is no address: brackets that do not close, a port beyond all ports, a path that is too long."""
+    try:
         url = urlsplit(server if "://" in server else f"//{server}")
-        try:
+        if url.scheme == "unix":
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(url.path)
+        else:
             socket.create_connection((url.hostname or "", url.port or default_port), timeout=2.0).close()
-        except (OSError, ValueError):
-            continue
-        return True
-    return False
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _without_password(address: str) -> str:
