@@ -131,7 +131,7 @@ def test_what_the_worker_owns_cannot_be_passed_through(name: str) -> None:
     assert OWNED[name] in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["error_cb", "test.mock.num.brokers"])
+@pytest.mark.parametrize("name", ["error_cb", "test.mock.num.brokers", "default.topic.config", "logger"])
 def test_callbacks_and_test_properties_cannot_be_passed_through(name: str) -> None:
     with pytest.raises(UsageError, match=name):
         admin_config(settings(client_options={name: "1"}))
