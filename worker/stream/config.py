@@ -211,6 +211,11 @@ def producer_config(
     return config | _statistics(settings, stats_cb)
 
 
+def tool_producer_config(settings: Settings, transactional_id: str | None = None) -> Config:
+    """The worker's producer for tools that send (`local feed`, `dlq redrive`), as quiet as the other clients of tools."""
+    return {"log_level": _TOOL_LOG_LEVEL} | producer_config(settings, transactional_id)
+
+
 def admin_config(settings: Settings) -> Config:
     """For creating and describing topics, groups and offsets."""
     return {"log_level": _TOOL_LOG_LEVEL} | _common(settings)
