@@ -47,6 +47,10 @@ def test_an_earlier_report_stays_until_there_is_a_new_one(
     assert main(["bench", "--json", str(file)]) == ExitCode.KILLED
     assert file.read_text() == "earlier"
 
+    fresh = tmp_path / "fresh.json"
+    assert main(["bench", "--json", str(fresh)]) == ExitCode.KILLED
+    assert not fresh.exists(), "an empty file is no report"
+
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
 def test_what_was_measured_is_shown_even_if_the_file_cannot_take_it(

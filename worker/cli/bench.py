@@ -76,6 +76,9 @@ def _require_writable(file: Path) -> None:
     from worker.errors import UsageError
 
     try:
+        is_new = not file.exists()
         file.open("ab").close()
+        if is_new:
+            file.unlink()
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror}", hint="name another file") from error
