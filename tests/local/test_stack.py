@@ -126,9 +126,21 @@ def test_when_the_state_was_removed_kafka_returns_with_its_data(whole: Stack) ->
     assert remembered(whole.up(ignore).bootstrap_servers, topic) == b"kept"
 
 
+def test_where_kafka_is_can_be_told_without_the_cache(whole: Stack) -> None:
+    """As `local feed` needs it."""
+    bootstrap = whole.addresses().bootstrap_servers
+    whole.kill_cache()
+    assert whole.bootstrap_servers() == bootstrap
+    with pytest.raises(DependencyError, match="the cache not running"):
+        whole.addresses()
+    whole.restart_cache()
+
+
 def test_a_paused_kafka_does_not_answer_and_a_resumed_one_does(whole: Stack) -> None:
     whole.pause_broker()
     assert [part.running for part in whole.status()] == [False, True]
+    with pytest.raises(DependencyError, match="Kafka not running"):
+        whole.bootstrap_servers()
     whole.resume_broker()
     whole.up(ignore)
     assert [part.running for part in whole.status()] == [True, True]

@@ -52,7 +52,10 @@ def status(
 
 @app.command()
 def env() -> None:
-    """Print the exports that point a shell at the stack: eval "$(tagline local env)"."""
+    """Print what points a shell at the stack.
+
+    eval "$(tagline local env)" exports it.
+    """
     from worker.local.stack import Stack
 
     for name, value in Stack().addresses().environment().items():
@@ -84,7 +87,10 @@ def feed(
         typer.Option(help="The same seed makes the same events, their times apart.  [default: the time]"),
     ] = None,
 ) -> None:
-    """Send sample listings and reviews, a few of them broken, to the input topics."""
+    """Send sample events to the input topics.
+
+    They are listings and reviews, a few of them broken. Kafka has to be up; the cache need not.
+    """
     from worker.local.feeding import send
     from worker.settings import load, resolve
 
@@ -92,7 +98,7 @@ def feed(
     if resolve().origins["kafka.bootstrap_servers"] == "default":
         from worker.local.stack import Stack
 
-        overrides["kafka.bootstrap_servers"] = Stack().addresses().bootstrap_servers
+        overrides["kafka.bootstrap_servers"] = Stack().bootstrap_servers()
     sent = send(
         load(overrides),
         rate_per_s=rate,

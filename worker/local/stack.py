@@ -108,11 +108,16 @@ class Stack:
             if not runs
         ]
         if down:
-            raise DependencyError(
-                f"the local stack in {self.folder} is not up: {' and '.join(down)} not running",
-                hint="`tagline local up` starts it",
-            )
+            raise self._not_up(" and ".join(down))
         return StackAddresses(kafka or _broker_address(state), cache or _cache_url(state))
+
+    def bootstrap_servers(self) -> str:
+        """Where Kafka is, whatever the cache does. Raises DependencyError when it is ours and does not run."""
+        state = self._state.read()
+        kafka = self._users_kafka(state)
+        if not (kafka or self._kafka_answers(state)):
+            raise self._not_up("Kafka")
+        return kafka or _broker_address(state)
 
     def down(self, progress: Progress, *, wipe: bool = False) -> None:
         """End what ``up`` started here, and with ``wipe`` delete its data too. Blocks until all of it is gone."""
@@ -280,6 +285,12 @@ class Stack:
         named = self._environment.get(variable)
         if named and named != address:
             progress(f"{variable} still names {named}, where it was before: `unset {variable}` in this shell")
+
+    def _not_up(self, what: str) -> DependencyError:
+        return DependencyError(
+            f"the local stack in {self.folder} is not up: {what} not running",
+            hint="`tagline local up` starts it",
+        )
 
     def _our(self, what: str, started: Started | None) -> Started:
         if started is None:
