@@ -44,6 +44,25 @@ def test_lines_of_stdin_that_are_broken_do_not_stop_the_rest(
     assert found[5]["probabilities"] == found[0]["probabilities"]
 
 
+@pytest.mark.parametrize(("arguments", "told"), [([], True), (["w1"], False)])
+def test_somebody_at_a_terminal_is_told_that_it_waits_for_text(
+    arguments: list[str],
+    told: bool,
+    bundle: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Terminal(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal(io.BytesIO(b"w1\n")))
+    assert main(["classify", *arguments, "--bundle", str(bundle), "--json"]) == ExitCode.OK
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == 1
+    assert ("one a line; Ctrl-D ends" in shown.err) is told
+
+
 def test_a_kind_chooses_its_columns(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for kind in ("title", "review"):
         assert main(["classify", "w1", "--kind", kind, "--bundle", str(bundle), "--json"]) == ExitCode.OK
