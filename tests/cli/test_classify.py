@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,19 @@ def test_info_and_verify_describe_the_bundle(bundle: Path, capsys: pytest.Captur
     verified = json.loads(capsys.readouterr().out)
     assert (verified["verified"], verified["packed"], verified["precision"]) == (True, True, "float32")
     assert verified["digest"] == info["digest"]
+
+
+def test_a_person_is_shown_the_headlines_of_an_evaluation_and_a_script_all_of_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["model", "info"]) == ExitCode.OK
+    text = capsys.readouterr().out
+    assert re.search(r"^  chn +rows 1200, accuracy 0\.\d+, macro_f1 0\.\d+", text, re.MULTILINE)
+    assert max(map(len, text.splitlines())) < 200
+    assert "--json" in text
+
+    assert main(["model", "info", "--json"]) == ExitCode.OK
+    assert "confusion" in json.loads(capsys.readouterr().out)["evaluation"]["sets"]["chn"]
 
 
 def test_an_imported_checkpoint_classifies(
