@@ -74,6 +74,13 @@ def test_the_help_lists_every_command_with_its_whole_line(capsys: pytest.Capture
         assert re.search(rf"^  {source.name} +{re.escape(source.summary)}$", text, re.MULTILINE), source.name
 
 
+def test_the_help_shows_a_command_of_another_package_as_plainly_as_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--help"]) == 0
+    assert "\n  train      The commands that make data and models.\n" in capsys.readouterr().out
+
+
 def test_help_is_quick_because_it_imports_no_command() -> None:
     started = time.monotonic()
     code = "import sys; from worker.cli import main; main(['--help']); sys.exit('torch' in sys.modules or 'pydantic' in sys.modules)"
