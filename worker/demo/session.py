@@ -123,10 +123,11 @@ class Feeder:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop sending; what was sent is acknowledged when this returns."""
+        """Stop sending; what was sent is acknowledged when this returns. Harmless when it never began, or twice."""
         self._stopping.set()
-        self._thread.join()
-        self._producer.flush(30)
+        if self._thread.ident is not None:
+            self._thread.join()
+            self._producer.flush(30)
 
     def _send(self) -> None:
         began = time.monotonic()
@@ -161,6 +162,7 @@ def running(
         yield tally, worker, feeder
     finally:
         with undisturbed():
+            feeder.stop()
             worker.stop()
             watcher.stop()
 
