@@ -269,6 +269,17 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert process.wait(timeout=30) == 0
 
 
+def test_a_terminal_that_was_closed_is_no_error_either(
+    probe: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        os.close(ours)
+        assert probe(lambda: print("fed 40 events", flush=True)) == ExitCode.OK
+    assert capfd.readouterr().err == ""
+
+
 def test_a_command_whose_module_is_missing_does_not_stop_the_others(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

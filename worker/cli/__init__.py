@@ -36,6 +36,8 @@ app = typer.Typer(
 
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_GONE = frozenset({errno.EPIPE, errno.EIO})
+"""What a write says to a pipe without a reader, and to a terminal that was closed."""
 
 
 def _print_version(asked: bool) -> None:
@@ -78,9 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(error.message, error.hint)
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last line of defence; everything expected was handled above
-        if isinstance(error, BrokenPipeError) and streams.reader_has_left(sys.stdout):
+        if isinstance(error, OSError) and error.errno in _GONE and streams.reader_has_left(sys.stdout):
             streams.discard_stdout()
-            return ExitCode.OK  # the reader (`| head`) has seen enough
+            return ExitCode.OK  # the reader (`| head`) has seen enough, or the terminal was closed
         if isinstance(error, OSError) and _is_the_machines(error):
             return _complain_of_the_machine(error)
         _print_frames(error)
