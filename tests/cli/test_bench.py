@@ -1,5 +1,6 @@
 """The file of `tagline bench`: refused before anything is measured, written after everything is shown."""
 
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from worker.bench import session
 from worker.bench.session import Findings
+from worker.cli import bench as command
 from worker.cli import main
 from worker.errors import ExitCode
 from worker.local import stack
@@ -50,6 +52,18 @@ def test_an_earlier_report_stays_until_there_is_a_new_one(
     fresh = tmp_path / "fresh.json"
     assert main(["bench", "--json", str(fresh)]) == ExitCode.KILLED
     assert not fresh.exists(), "an empty file is no report"
+
+
+def test_what_was_measured_is_in_the_file_even_if_nobody_reads_the_table(
+    runs: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(**_: Any) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(command, "console", gone)
+    main(["bench", "--json", str(tmp_path / "bench.json")])
+    assert len(runs) == 1
+    assert json.loads((tmp_path / "bench.json").read_text())
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")

@@ -65,10 +65,12 @@ def bench(
         if quick
         else f"medians of {plan.repetitions} repetitions; e and f run once"
     )
-    console(width_in_files=160).print(as_table(results, caption))
-    if json_file is not None:  # last: what ten minutes found is on the screen, whatever becomes of the file
-        report = as_json(plan, facts, results, sys.argv[1:])
-        json_file.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
+    try:
+        console(width_in_files=160).print(as_table(results, caption))
+    finally:  # what ten minutes found is in one place, whatever becomes of the other
+        if json_file is not None:
+            report = as_json(plan, facts, results, sys.argv[1:])
+            json_file.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
 
 
 def _require_writable(file: Path) -> None:
