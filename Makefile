@@ -13,7 +13,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Written last: its presence says that the set-up finished, its time says for which lock and project file.
 READY := $(VENV)/.ready
-# There while a set-up runs. Found at the start of one, it says that the last was cut off, and nothing of it is trusted.
+# There while a set-up runs, with the number of its make. Found at the start of one, it says that another is at it, or that the
+# last was cut off and nothing of it is to be trusted.
 UNFINISHED := $(VENV)/.unfinished
 # Around each pip. One that ends with an error of its own has left what it did in order, and the next set-up goes on from there;
 # one that was interrupted or killed (above 128) has not.
@@ -37,8 +38,11 @@ $(READY): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "error: tagline needs Python 3.11 or newer, and \`$(PYTHON)\` is $$("$(PYTHON)" --version 2>&1 || echo missing)"; \
 	  echo "hint: PYTHON=python3.12 make setup"; exit 2; } >&2
+	@pid=$$(cat $(UNFINISHED) 2>/dev/null || true); \
+	if [[ "$$pid" ]] && kill -0 "$$pid" 2>/dev/null && [[ "$$(ps -o comm= -p "$$pid" 2>/dev/null || echo make)" == *make* ]]; then \
+	  echo "error: another set-up of $(VENV) is at work (process $$pid)" >&2; echo "hint: wait for its end, or stop it" >&2; exit 3; fi
 	@if [[ -e $(UNFINISHED) ]]; then echo "==> the last set-up was cut off; starting over"; rm -rf $(VENV); fi
-	@mkdir -p $(VENV); rm -f $(READY); touch $(UNFINISHED)
+	@mkdir -p $(VENV); rm -f $(READY); echo $$PPID > $(UNFINISHED)
 	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
 	  echo "==> [1/4] making $(VENV) with $$("$(PYTHON)" --version)"; \
 	  "$(PYTHON)" -m venv $(VENV) || { echo "hint: on Debian and Ubuntu, \`apt install python3-venv\`" >&2; exit 3; }; fi

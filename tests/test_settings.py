@@ -64,6 +64,15 @@ def test_a_secret_may_be_mounted_as_a_file(tmp_path: Path) -> None:
     assert secret.get_secret_value() == "hunter2"
 
 
+@pytest.mark.parametrize("content", ["", "\n", " \r\n"])
+def test_a_mounted_secret_that_is_empty_is_refused(tmp_path: Path, content: str) -> None:
+    """Unlike an empty variable: somebody mounted it, and without it the cache's names could be looked up by anyone."""
+    file = tmp_path / "secret"
+    file.write_text(content, "utf-8")
+    message = refused({"TAGLINE_CACHE_SECRET_FILE": str(file)})
+    assert message == f"TAGLINE_CACHE_SECRET_FILE names {file}, which is empty"
+
+
 def test_a_setting_whose_own_name_ends_in_file_is_not_read_as_a_mounted_secret() -> None:
     environ = {"TAGLINE_KAFKA_CA_FILE": "/etc/ca.pem", "TAGLINE_KAFKA_SECURITY_PROTOCOL": "SSL"}
     assert load(environ=environ).kafka.ca_file == Path("/etc/ca.pem")
@@ -144,6 +153,14 @@ def test_every_wrong_value_gets_its_own_line_with_its_source() -> None:
         "delivery (from TAGLINE_DELIVERY): should be 'at_least_once' or 'exactly_once', not 'twice'"
         in message
     )
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e999"])
+@pytest.mark.parametrize(
+    "name", ["KAFKA_SESSION_TIMEOUT_S", "WINDOW_MAX_WAIT_MS", "TELEMETRY_STATISTICS_INTERVAL_S"]
+)
+def test_a_time_without_end_is_no_time(name: str, value: str) -> None:
+    assert f"(from TAGLINE_{name}): should be" in refused({f"TAGLINE_{name}": value})
 
 
 def test_settings_that_do_not_fit_together_are_refused() -> None:

@@ -83,3 +83,7 @@ class StuckError(TaglineError):
     """The stages made no progress for longer than the watchdog allows."""
 
     exit_code = ExitCode.STUCK
+
+
+SPEAKING_ERRORS = (TaglineError, OSError, ImportError)
+"""Errors whose message holds no user text. That of any other (pydantic repeats its input) is never shown or logged."""

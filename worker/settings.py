@@ -16,7 +16,7 @@ from worker.settings_sources import fields_of, gather, nested, readable
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class KafkaSettings(_Group):

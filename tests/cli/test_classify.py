@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,25 @@ def test_lines_of_stdin_that_are_broken_do_not_stop_the_rest(
     assert found[5]["probabilities"] == found[0]["probabilities"]
 
 
+@pytest.mark.parametrize(("arguments", "told"), [([], True), (["w1"], False)])
+def test_somebody_at_a_terminal_is_told_that_it_waits_for_text(
+    arguments: list[str],
+    told: bool,
+    bundle: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Terminal(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal(io.BytesIO(b"w1\n")))
+    assert main(["classify", *arguments, "--bundle", str(bundle), "--json"]) == ExitCode.OK
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == 1
+    assert ("one a line; Ctrl-D ends" in shown.err) is told
+
+
 def test_a_kind_chooses_its_columns(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for kind in ("title", "review"):
         assert main(["classify", "w1", "--kind", kind, "--bundle", str(bundle), "--json"]) == ExitCode.OK
@@ -75,6 +95,19 @@ def test_info_and_verify_describe_the_bundle(bundle: Path, capsys: pytest.Captur
     verified = json.loads(capsys.readouterr().out)
     assert (verified["verified"], verified["packed"], verified["precision"]) == (True, True, "float32")
     assert verified["digest"] == info["digest"]
+
+
+def test_a_person_is_shown_the_headlines_of_an_evaluation_and_a_script_all_of_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["model", "info"]) == ExitCode.OK
+    text = capsys.readouterr().out
+    assert re.search(r"^  chn +rows 1200, accuracy 0\.\d+, macro_f1 0\.\d+", text, re.MULTILINE)
+    assert max(map(len, text.splitlines())) < 200
+    assert "--json" in text
+
+    assert main(["model", "info", "--json"]) == ExitCode.OK
+    assert "confusion" in json.loads(capsys.readouterr().out)["evaluation"]["sets"]["chn"]
 
 
 def test_an_imported_checkpoint_classifies(

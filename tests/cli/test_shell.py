@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import structlog
 import typer
+from pydantic import TypeAdapter, ValidationError
 
 from worker import __version__
 from worker.cli import commands, main
@@ -73,6 +74,13 @@ def test_the_help_lists_every_command_with_its_whole_line(capsys: pytest.Capture
         assert re.search(rf"^  {source.name} +{re.escape(source.summary)}$", text, re.MULTILINE), source.name
 
 
+def test_the_help_shows_a_command_of_another_package_as_plainly_as_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--help"]) == 0
+    assert "\n  train      The commands that make data and models.\n" in capsys.readouterr().out
+
+
 def test_help_is_quick_because_it_imports_no_command() -> None:
     started = time.monotonic()
     code = "import sys; from worker.cli import main; main(['--help']); sys.exit('torch' in sys.modules or 'pydantic' in sys.modules)"
@@ -119,12 +127,34 @@ def test_an_expected_error_is_a_line_a_hint_and_its_exit_code(
 def test_an_unexpected_exception_is_a_bug_with_its_traceback(
     probe: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert probe(raising(ValueError("never thought of"))) == ExitCode.BUG
+    assert probe(raising(OSError("never thought of"))) == ExitCode.BUG
 
     text = capsys.readouterr().err
     assert "Traceback" in text
-    assert "ValueError: never thought of" in text
+    assert "in body" in text
+    assert "OSError: never thought of" in text
     assert text.splitlines()[-1].startswith("error: unexpected")
+
+
+def test_a_traceback_repeats_nothing_that_a_user_wrote(
+    probe: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = (
+        f"number {time.time_ns()} in the queue"  # a traceback shows the lines of a source, and so a literal
+    )
+
+    def body() -> object:
+        try:
+            return TypeAdapter(int).validate_python(written)
+        except ValidationError as error:
+            raise LookupError(written) from error
+
+    assert probe(body) == ExitCode.BUG
+
+    text = capsys.readouterr().err
+    assert re.findall(r"^(\w+Error):", text, re.MULTILINE) == ["ValidationError", "LookupError"]
+    assert "in body" in text
+    assert written not in text
 
 
 @pytest.mark.parametrize(
@@ -157,7 +187,11 @@ def test_a_write_to_a_full_disk_names_no_file_and_is_no_bug_either(
 
 @pytest.mark.parametrize(
     "error",
-    [OSError(errno.EBADF, "Bad file descriptor"), PermissionError(errno.EPERM, "Operation not permitted")],
+    [
+        OSError(errno.EBADF, "Bad file descriptor"),
+        PermissionError(errno.EPERM, "Operation not permitted"),
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),  # to a server: stdout is as it was
+    ],
 )
 def test_other_errors_of_the_system_are_bugs_with_their_traceback(
     error: OSError, probe: Callable[..., int], capsys: pytest.CaptureFixture[str]
@@ -233,6 +267,17 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert process.stderr.read() == ""
     process.stderr.close()
     assert process.wait(timeout=30) == 0
+
+
+def test_a_terminal_that_was_closed_is_no_error_either(
+    probe: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        os.close(ours)
+        assert probe(lambda: print("fed 40 events", flush=True)) == ExitCode.OK
+    assert capfd.readouterr().err == ""
 
 
 def test_a_command_whose_module_is_missing_does_not_stop_the_others(

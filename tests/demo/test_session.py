@@ -1,13 +1,14 @@
 """The demo's worker and its feed, each where something is in the way."""
 
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
 
 from worker.demo import session
-from worker.demo.session import Feeder, WorkerProcess
+from worker.demo.session import Feeder, WorkerProcess, running
 from worker.demo.watch import Tally
 from worker.errors import DependencyError
 from worker.local.stack import StackAddresses
@@ -63,3 +64,39 @@ def test_a_queue_that_is_full_neither_ends_the_feed_nor_keeps_it_from_stopping(
     assert feeder._thread.is_alive()
     feeder.stop()
     assert tally.fed >= 1
+
+
+def test_whatever_ends_the_demo_the_feed_stops_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that goes on would meet a broker that is being stopped, and say so twenty times a second."""
+    stopped: list[str] = []
+
+    class Part:
+        def __init__(self, name: str) -> None:
+            self._name = name
+
+        def start(self) -> None:
+            pass
+
+        wait_until_ready = start
+
+        def stop(self) -> None:
+            stopped.append(self._name)
+
+    monkeypatch.setattr(session, "open_admin", lambda _: nullcontext())
+    monkeypatch.setattr(session, "create", lambda *_: None)
+    monkeypatch.setattr(session, "begin_at_the_end", lambda *_: {})
+    for name in ("Watcher", "Feeder", "WorkerProcess"):
+        monkeypatch.setattr(session, name, lambda *_, name=name, **__: Part(name))
+
+    def watch() -> None:
+        with running(StackAddresses("127.0.0.1:1", ""), 1.0, tmp_path):
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        watch()
+    assert stopped == ["Feeder", "WorkerProcess", "Watcher"]
+
+
+def test_a_feed_that_never_began_stops_at_once() -> None:
+    feeder = Feeder(load({"kafka.bootstrap_servers": "127.0.0.1:1"}, {}), 1.0, Tally(), Watching())  # type: ignore[arg-type]  # as above
+    feeder.stop()

@@ -51,6 +51,23 @@ def test_every_image_is_named_with_a_version() -> None:
         assert re.search(r":(v?\d|local$)", service["image"]), name
 
 
+def test_one_service_builds_our_image_and_all_that_share_it_wait_for_that_one() -> None:
+    """Services are built at the same time, and two builds of one tag can end with `already exists`."""
+    ours = {name for name, service in SERVICES.items() if service["image"] == "tagline:local"}
+    assert [name for name, service in SERVICES.items() if "build" in service] == ["topics"]
+
+    assert ours == {"topics", "worker", "feed"}
+    for name in ours - {"topics"}:
+        assert SERVICES[name]["pull_policy"] == "never", "no registry has it"
+        assert "topics" in waited_for(name), "`compose run` of it alone builds the image too"
+
+
+def waited_for(name: str) -> set[str]:
+    """The services that one depends on, directly or not."""
+    direct = set(SERVICES[name].get("depends_on", {}))
+    return direct.union(*map(waited_for, direct))
+
+
 def test_our_containers_run_commands_that_exist_without_root_or_a_writable_disk() -> None:
     commands = {source.name for source in BUILT_IN}
     for name in ("topics", "worker", "feed"):

@@ -24,6 +24,7 @@ case "$*" in
   "-m venv "*) mkdir -p .venv/bin; cp "$0" .venv/bin/python; printf '#!/bin/sh\necho tagline 9\n' > .venv/bin/tagline
                chmod +x .venv/bin/tagline ;;
 esac
+if [[ -n "${HOLD_AT:-}" && "$*" == *"$HOLD_AT"* ]]; then touch held; while [[ ! -e go ]]; do sleep 0.05; done; fi
 if [[ -n "${FAIL_AT:-}" && "$*" == *"$FAIL_AT"* ]]; then exit 1; fi
 if [[ -n "${KILL_AT:-}" && "$*" == *"$KILL_AT"* ]]; then kill -KILL $$; fi
 if [[ -n "${INTERRUPT_AT:-}" && "$*" == *"$INTERRUPT_AT"* ]]; then trap '' INT; kill -INT $PPID; exit 1; fi
@@ -48,7 +49,12 @@ class Project:
 
     def make(self, target: str = "setup", **environment: str) -> subprocess.CompletedProcess[str]:
         self.calls_file.write_text("")
-        return subprocess.run(
+        making = self.begin(target, **environment)
+        out, err = making.communicate()
+        return subprocess.CompletedProcess(making.args, making.returncode, out, err)
+
+    def begin(self, target: str = "setup", **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             [sys.executable, "-c", INTERRUPTIBLE, "make", target],
             cwd=self.folder,
             env={
@@ -57,9 +63,9 @@ class Project:
                 "CALLS": str(self.calls_file),
                 **environment,
             },
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
 
     def installs(self) -> list[str]:
@@ -127,6 +133,29 @@ def test_a_set_up_that_was_cut_off_is_started_over(project: Project, how: str, s
     assert result.returncode == 0
     assert "starting over" in result.stdout
     assert len(project.installs()) == 3
+
+
+def test_a_second_set_up_beside_one_that_runs_leaves_it_alone(project: Project) -> None:
+    first = project.begin(HOLD_AT="torch>=")
+    deadline = time.monotonic() + 30
+    while not (project.folder / "held").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    second = project.make()
+    (project.folder / "go").touch()
+    _, said = first.communicate(timeout=30)
+
+    assert second.returncode != 0
+    assert f"error: another set-up of .venv is at work (process {first.pid})" in second.stderr
+    assert project.installs()[0].endswith("--editable ."), "of the first: the second installed nothing"
+    assert first.returncode == 0, said
+    assert project.make().stdout == ""
+
+
+def test_the_number_of_a_set_up_that_is_now_somebody_elses_is_no_set_up(project: Project) -> None:
+    (project.folder / ".venv").mkdir()
+    (project.folder / ".venv/.unfinished").write_text(f"{os.getpid()}\n")
+    assert "starting over" in project.make().stdout
 
 
 def test_another_python_for_an_environment_that_exists_is_told_what_comes_first(project: Project) -> None:

@@ -1,8 +1,10 @@
 """The pure half of the doctor: facts in, findings out."""
 
+from concurrent.futures import Future
 from dataclasses import replace
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from pydantic import SecretStr
 
 from worker.contracts.topics import TOPICS, dead_letter_topic
@@ -223,6 +225,39 @@ def test_a_group_that_never_committed_lags_by_all_there_is() -> None:
     )
     assert finding.level is Level.OK
     assert "lag 400" in finding.detail
+
+
+class Coordinator:
+    """An admin client whose coordinator answers every question about a group with one error."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    def describe_consumer_groups(self, groups: list[str], **_: float) -> dict[str, Future[None]]:
+        answer: Future[None] = Future()
+        answer.set_exception(KafkaException(KafkaError(self._code)))
+        return {groups[0]: answer}
+
+
+@pytest.mark.parametrize(
+    ("code", "level", "exit_code"),
+    [
+        (KafkaError.COORDINATOR_NOT_AVAILABLE, Level.OK, ExitCode.OK),
+        (KafkaError.GROUP_ID_NOT_FOUND, Level.OK, ExitCode.OK),
+        (KafkaError.COORDINATOR_LOAD_IN_PROGRESS, Level.FAILED, ExitCode.DEPENDENCY),
+        (KafkaError._TIMED_OUT, Level.FAILED, ExitCode.DEPENDENCY),
+        (KafkaError._TRANSPORT, Level.FAILED, ExitCode.DEPENDENCY),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, Level.WARNING, ExitCode.OK),
+    ],
+)
+def test_a_group_is_not_there_yet_only_when_the_coordinator_says_so(
+    code: int, level: Level, exit_code: ExitCode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka, "ANSWER_TIMEOUT_S", 0.3)
+    group = kafka._group(Coordinator(code), "tagline")  # type: ignore[arg-type]  # all that is asked of it
+    (finding,) = kafka.judge_group(replace(GOOD_CLUSTER, group=group), KafkaSettings())
+    assert (finding.level, finding.exit_code) == (level, exit_code)
+    assert ("not there yet" in finding.detail) == (level is Level.OK)
 
 
 def as_declared(replication: int = 3, in_sync: str = "2") -> dict[str, TopicFacts]:

@@ -72,6 +72,13 @@ def test_told_to_stop_it_ends_in_order_and_says_how_many_it_sent(inputs: AdminCl
     assert f"{records_in(inputs) - before} events sent" in said
 
 
+def test_a_broker_that_is_away_is_said_once(capfd: pytest.CaptureFixture[str]) -> None:
+    nowhere = load({"kafka.bootstrap_servers": "127.0.0.1:1", "kafka.message_timeout_s": 1.0}, environ={})
+    with pytest.raises(DependencyError, match="1 of 1 events were not delivered"):
+        send(nowhere, rate_per_s=1_000, count=1, seed=1, progress=lambda _: None)
+    assert capfd.readouterr().err == ""
+
+
 def test_a_record_that_the_full_queue_does_not_take_is_offered_again() -> None:
     reports: list[object] = []
     producer = Producer(FULL_QUEUE)

@@ -118,9 +118,29 @@ def test_when_its_port_was_taken_meanwhile_kafka_moves_with_its_data(whole: Stac
     assert remembered(moved, topic) == b"moved"
 
 
+def test_when_the_state_was_removed_kafka_returns_with_its_data(whole: Stack) -> None:
+    topic, before = f"t{uuid.uuid4().hex}", whole.addresses()
+    remember(before.bootstrap_servers, topic, b"kept")
+    whole.down(ignore)
+    (whole.folder / "state.json").unlink()
+    assert remembered(whole.up(ignore).bootstrap_servers, topic) == b"kept"
+
+
+def test_where_kafka_is_can_be_told_without_the_cache(whole: Stack) -> None:
+    """As `local feed` needs it."""
+    bootstrap = whole.addresses().bootstrap_servers
+    whole.kill_cache()
+    assert whole.bootstrap_servers() == bootstrap
+    with pytest.raises(DependencyError, match="the cache not running"):
+        whole.addresses()
+    whole.restart_cache()
+
+
 def test_a_paused_kafka_does_not_answer_and_a_resumed_one_does(whole: Stack) -> None:
     whole.pause_broker()
     assert [part.running for part in whole.status()] == [False, True]
+    with pytest.raises(DependencyError, match="Kafka not running"):
+        whole.bootstrap_servers()
     whole.resume_broker()
     whole.up(ignore)
     assert [part.running for part in whole.status()] == [True, True]
@@ -234,6 +254,18 @@ def test_a_port_that_was_taken_meanwhile_is_left_to_who_has_it(light: Stack) -> 
     assert light.status()[1].running
 
 
+def test_a_shell_that_knows_the_address_of_before_is_told_to_forget_it(light: Stack) -> None:
+    before = light.up(ignore).redis_url
+    light.kill_cache()
+    shell, said = Stack(light.folder, {**light._environment, CACHE_VARIABLE: before}), list[str]()
+    with socket.create_server((ports.LOOPBACK, int(before.split(":")[2].partition("/")[0]))):
+        after = shell.up(said.append).redis_url
+    assert after != before
+    assert said[-1] == (
+        f"{CACHE_VARIABLE} still names {before}, where it was before: `unset {CACHE_VARIABLE}` in this shell"
+    )
+
+
 def test_a_recorded_pid_that_now_belongs_to_another_is_left_alone(light: Stack, tmp_path: Path) -> None:
     bystander = process.start(
         [sys.executable, "-c", "import time; time.sleep(60)"], output=tmp_path / "out", environment=PLAIN
@@ -249,25 +281,28 @@ def test_a_recorded_pid_that_now_belongs_to_another_is_left_alone(light: Stack, 
     process.kill(bystander)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', '{"format": 1, "broker": 3}'])
-def test_a_state_that_cannot_be_understood_counts_as_none(light: Stack, content: str) -> None:
-    light.folder.mkdir()
-    (light.folder / "state.json").write_text(content)
-    assert light.up(ignore).redis_url
-    assert light.status()[1].running
-
-
-def test_the_users_own_are_used_and_nothing_is_started(tmp_path: Path, listening: str) -> None:
-    url = f"redis://me:secret@{listening}/0"
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("redis://me:secret@{}/0", "redis://***@{}/0 "),
+        ("redis://{}/0?password=secret&db=1", "redis://{}/0?*** "),
+        ("redis://me:sec@ret@{}/0?password=secret", "redis://***@{}/0?*** "),
+    ],
+)
+def test_the_users_own_are_used_and_nothing_is_started(
+    tmp_path: Path, listening: str, given: str, shown: str
+) -> None:
+    url = given.format(listening)
     stack, said = Stack(tmp_path, PLAIN | {KAFKA_VARIABLE: listening, CACHE_VARIABLE: url}), list[str]()
     addresses = stack.up(said.append)
     assert (addresses.bootstrap_servers, addresses.redis_url) == (listening, url)
     assert addresses == stack.addresses()
     assert all(
         f"using yours at {where}" in line
-        for where, line in zip((listening, "redis://***@"), said, strict=True)
+        for where, line in zip((listening, shown.format(listening)), said, strict=True)
     )
     assert "secret" not in "".join(said)
+    assert stack.status()[1].address == shown.format(listening).strip()
     assert [(part.owner, part.running, part.pid) for part in stack.status()] == [("yours", True, None)] * 2
     stack.down(said.append)
     assert said[-1] == "nothing of ours was running"
@@ -277,6 +312,33 @@ def test_the_users_own_that_do_not_listen_are_an_error(tmp_path: Path) -> None:
     nobody = f"{ports.LOOPBACK}:{ports.find_free(frozenset())}"
     with pytest.raises(DependencyError, match=f"nothing listens at {nobody}, which {KAFKA_VARIABLE} names"):
         Stack(tmp_path, PLAIN | {KAFKA_VARIABLE: nobody}).up(ignore)
+
+
+@pytest.mark.parametrize(
+    ("variable", "address"),
+    [
+        (KAFKA_VARIABLE, "[::1"),
+        (KAFKA_VARIABLE, "broker:99999"),
+        (CACHE_VARIABLE, "redis://[::1"),
+        (CACHE_VARIABLE, f"unix:///{'long' * 30}"),
+    ],
+)
+def test_nothing_listens_at_what_is_no_address(
+    tmp_path: Path, listening: str, variable: str, address: str
+) -> None:
+    own = {KAFKA_VARIABLE: listening, CACHE_VARIABLE: f"redis://{listening}", variable: address}
+    stack = Stack(tmp_path, PLAIN | own)
+    assert {part.address: part.running for part in stack.status()}[address] is False
+    with pytest.raises(DependencyError, match=f"which {variable} names"):
+        stack.up(ignore)
+
+
+def test_a_socket_of_the_machine_is_an_address(tmp_path: Path, listening: str) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "cache.sock"))
+        server.listen()
+        own = {KAFKA_VARIABLE: listening, CACHE_VARIABLE: f"unix://{tmp_path}/cache.sock"}
+        assert Stack(tmp_path, PLAIN | own).status()[1].running
 
 
 def test_an_address_without_a_port_means_the_clients_default(

@@ -1,5 +1,6 @@
 """The properties that the guarantees rest on, and what a user may and may not add to them."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from worker.stream.config import (
     open_producer,
     producer_config,
     reader_config,
+    tool_producer_config,
 )
 
 
@@ -131,7 +133,7 @@ def test_what_the_worker_owns_cannot_be_passed_through(name: str) -> None:
     assert OWNED[name] in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["error_cb", "test.mock.num.brokers"])
+@pytest.mark.parametrize("name", ["error_cb", "test.mock.num.brokers", "default.topic.config", "logger"])
 def test_callbacks_and_test_properties_cannot_be_passed_through(name: str) -> None:
     with pytest.raises(UsageError, match=name):
         admin_config(settings(client_options={name: "1"}))
@@ -161,3 +163,17 @@ def test_an_unknown_property_or_a_bad_value_is_a_usage_error_that_names_it() -> 
         open_consumer(consumer_config(settings(client_options={"no.such.thing": "1"})))
     with pytest.raises(UsageError, match=r"fetch\.wait\.max\.ms"):
         open_consumer(consumer_config(settings(client_options={"fetch.wait.max.ms": "soon"})))
+
+
+def test_a_tool_says_once_what_failed_and_its_clients_say_nothing() -> None:
+    """Unless somebody asks them to."""
+    loud = settings(client_options={"log_level": "7"})
+    makers: list[Callable[[Settings], dict[str, Any]]] = [
+        admin_config,
+        lambda one: reader_config(one, "group"),
+        tool_producer_config,
+    ]
+    for make in makers:
+        assert make(settings())["log_level"] == 2
+        assert make(loud)["log_level"] == "7"
+    assert "log_level" not in producer_config(settings(), None), "the worker's are logged as events"

@@ -13,6 +13,7 @@ from typing import Any, Self, cast
 import orjson
 
 from worker.errors import DependencyError
+from worker.local.interrupts import undisturbed
 
 WORKER = ("worker.cli", "run")
 """What is measured: the worker as it is started in production."""
@@ -43,12 +44,13 @@ class WorkerProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        with undisturbed():
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
 
     def check(self) -> None:
         """Raise DependencyError, with the end of its log, if it is gone."""

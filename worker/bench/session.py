@@ -108,6 +108,7 @@ def _stack(progress: Progress) -> Iterator[dict[str, str]]:
         redis = os.environ.get("TAGLINE_REDIS_URL")
         yield {"KAFKA_BOOTSTRAP_SERVERS": brokers} | ({"REDIS_URL": redis} if redis else {})
         return
+    from worker.local.interrupts import undisturbed
     from worker.local.stack import Stack
 
     with tempfile.TemporaryDirectory(prefix="tagline-bench-stack-") as folder:
@@ -116,4 +117,5 @@ def _stack(progress: Progress) -> Iterator[dict[str, str]]:
             addresses = stack.up(progress)
             yield {"KAFKA_BOOTSTRAP_SERVERS": addresses.bootstrap_servers, "REDIS_URL": addresses.redis_url}
         finally:
-            stack.down(progress)
+            with undisturbed():
+                stack.down(progress)

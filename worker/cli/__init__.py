@@ -6,7 +6,6 @@ one of them is used, so that ``tagline --help`` does not wait for torch.
 """
 
 import errno
-import io
 import os
 import sys
 import traceback
@@ -18,8 +17,9 @@ import typer
 from typer.exceptions import TyperException
 
 from worker import __version__
+from worker.cli import streams
 from worker.cli.commands import CommandTable
-from worker.errors import ExitCode, TaglineError
+from worker.errors import SPEAKING_ERRORS, ExitCode, TaglineError
 from worker.local.folders import REFUSALS
 
 app = typer.Typer(
@@ -36,6 +36,8 @@ app = typer.Typer(
 
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_GONE = frozenset({errno.EPIPE, errno.EIO})
+"""What a write says to a pipe without a reader, and to a terminal that was closed."""
 
 
 def _print_version(asked: bool) -> None:
@@ -68,22 +70,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ``arguments`` are those after the program's name; ``sys.argv`` when not given. A command ends well by returning (an
     integer is taken as the exit code) or early by ``typer.Exit(code)``, and badly by a ``TaglineError``.
     """
-    _print_what_can_be_printed()
+    streams.prepare()
     try:
         code = _run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
-    except BrokenPipeError:
-        _discard_stdout()
-        return ExitCode.OK  # the reader (`| head`) has seen enough
     except KeyboardInterrupt:
         return ExitCode.KILLED
     except TaglineError as error:
         _complain(error.message, error.hint)
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last line of defence; everything expected was handled above
+        if isinstance(error, OSError) and error.errno in _GONE and streams.reader_has_left(sys.stdout):
+            streams.discard_stdout()
+            return ExitCode.OK  # the reader (`| head`) has seen enough, or the terminal was closed
         if isinstance(error, OSError) and _is_the_machines(error):
             return _complain_of_the_machine(error)
-        traceback.print_exc()
+        _print_frames(error)
         _complain("unexpected; this is a bug in tagline, and the lines above say where")
         return ExitCode.BUG
     return code
@@ -108,7 +110,7 @@ def _complain_of_usage(error: TyperException) -> int:
     if context is None:
         _complain(error.format_message())
     elif type(error).__name__ == "NoArgsIsHelpError":
-        print(context.get_help(), file=sys.stderr)
+        streams.say(context.get_help())
     else:
         _complain(error.format_message(), f"`{context.command_path} --help` lists what it takes")
     return ExitCode.USAGE
@@ -128,26 +130,21 @@ def _complain_of_the_machine(error: OSError) -> int:
     try:
         sys.stdout.flush()
     except OSError:
-        _discard_stdout()  # it was stdout that is full
+        streams.discard_stdout()  # it was stdout that is full
     return ExitCode.DEPENDENCY
 
 
+def _print_frames(error: BaseException) -> None:
+    """The traceback, without the messages that could hold what a user wrote."""
+    earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if earlier is not None:
+        _print_frames(earlier)
+    said = str(error) if isinstance(error, SPEAKING_ERRORS) else "(its message could hold what a user wrote)"
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    streams.say(f"Traceback (most recent call last):\n{frames}{type(error).__name__}: {said}")
+
+
 def _complain(message: str, hint: str | None = None) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    streams.say(f"error: {message}")
     if hint:
-        print(f"hint: {hint}", file=sys.stderr)
-
-
-def _print_what_can_be_printed() -> None:
-    """In a locale that lacks some characters (GBK has no emoji) they are shown as question marks, not as a crash."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
-            stream.reconfigure(errors="replace")
-
-
-def _discard_stdout() -> None:
-    """Point stdout at nothing, so that the interpreter's last flush does not complain about the closed pipe."""
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        sys.stdout = sys.__stdout__
+        streams.say(f"hint: {hint}")

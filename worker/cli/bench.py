@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from worker.cli.streams import console, say
+
 
 def bench(
     only: Annotated[
@@ -42,11 +44,11 @@ def bench(
     import time
 
     import orjson
-    from rich.console import Console
 
     from worker.bench.plan import make_plan
     from worker.bench.report import as_json, as_table
     from worker.bench.session import run
+    from worker.local.interrupts import ended_by_a_signal
 
     plan = make_plan(only=only, texts=texts, quick=quick, seed=seed)
     if json_file is not None:
@@ -54,18 +56,21 @@ def bench(
     began = time.monotonic()
 
     def progress(line: str) -> None:
-        typer.echo(f"{time.monotonic() - began:6.1f} s  {line}", err=True)
+        say(f"{time.monotonic() - began:6.1f} s  {line}")
 
-    results, facts = run(plan, seconds_cap=seconds_cap, progress=progress)
+    with ended_by_a_signal():
+        results, facts = run(plan, seconds_cap=seconds_cap, progress=progress)
     caption = (
         "one quick repetition, not a result to quote"
         if quick
         else f"medians of {plan.repetitions} repetitions; e and f run once"
     )
-    Console(width=None if sys.stdout.isatty() else 160).print(as_table(results, caption))
-    if json_file is not None:  # last: what ten minutes found is on the screen, whatever becomes of the file
-        report = as_json(plan, facts, results, sys.argv[1:])
-        json_file.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
+    try:
+        console(width_in_files=160).print(as_table(results, caption))
+    finally:  # what ten minutes found is in one place, whatever becomes of the other
+        if json_file is not None:
+            report = as_json(plan, facts, results, sys.argv[1:])
+            json_file.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
 
 
 def _require_writable(file: Path) -> None:
@@ -73,6 +78,9 @@ def _require_writable(file: Path) -> None:
     from worker.errors import UsageError
 
     try:
+        is_new = not file.exists()
         file.open("ab").close()
+        if is_new:
+            file.unlink()
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror}", hint="name another file") from error

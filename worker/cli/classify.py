@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from worker.cli.streams import say
+
 if TYPE_CHECKING:
     from io import BufferedIOBase
 
@@ -43,6 +45,8 @@ def classify(
     settings = load({"telemetry.log_level": "warning"})
     configure_logs(settings.telemetry)
     engine = Engine.load(settings.model, bundle=bundle)
+    if not texts and sys.stdin.isatty():
+        say("reading texts from the terminal, one a line; Ctrl-D ends")
     index = 0
     for chunk in [[text.encode("utf-8", "surrogateescape") for text in texts]] if texts else _stdin_lines():
         for row in _classify(engine, kind, chunk):

@@ -7,6 +7,7 @@ or another top-level package of this one, adds a command by an entry point in th
 import ast
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from typer.core import TyperCommand, TyperGroup
 from worker.errors import DependencyError
 
 ENTRY_POINT_GROUP = "tagline.commands"
+_LEADING_NAME = re.compile(r"^``[^`]*``: ")
 
 
 class CommandSource(NamedTuple):
@@ -151,7 +153,7 @@ def _sources() -> Iterator[CommandSource]:
 
 
 def _docstring_line(point: EntryPoint) -> str:
-    """First line of the module's docstring, read from its source without running it."""
+    """First line of the module's docstring without the command's name, read from its source without running it."""
     try:
         spec = importlib.util.find_spec(point.module)
     except ImportError:
@@ -159,4 +161,5 @@ def _docstring_line(point: EntryPoint) -> str:
     if spec is None or spec.origin is None:
         return "(not installed)"
     docstring = ast.get_docstring(ast.parse(Path(spec.origin).read_text("utf-8"))) or ""
-    return docstring.partition("\n")[0]
+    line = _LEADING_NAME.sub("", docstring.partition("\n")[0]).replace("``", "`")
+    return line[:1].upper() + line[1:]

@@ -21,14 +21,22 @@ def doctor(
     too old, 4 refused, 5 the model, 6 topics or offsets. Warnings leave it at 0.
     """
     from worker.doctor.examination import examine
-    from worker.doctor.finding import worst_exit_code
+    from worker.doctor.finding import failed, worst_exit_code
+    from worker.errors import TaglineError
     from worker.settings import load
 
     findings = []
-    for finding in examine(load()):
-        findings.append(finding)
+    try:
+        settings = load()
+    except TaglineError as error:
         if not as_json:
-            _print(finding)
+            raise
+        findings.append(failed("settings", error.message, error.hint, error.exit_code))
+    else:
+        for finding in examine(settings):
+            findings.append(finding)
+            if not as_json:
+                _print(finding)
     code = worst_exit_code(findings)
     if as_json:
         import orjson

@@ -5,13 +5,13 @@ The stack's modules are imported by the commands that need them: a container fee
 
 import json
 import shlex
-import sys
 import time
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
+from worker.cli.streams import say
 from worker.errors import ExitCode
 
 app = typer.Typer(
@@ -27,8 +27,8 @@ def up() -> None:
     from worker.local.stack import Stack
 
     stack = Stack()
-    stack.up(_say)
-    _say('eval "$(tagline local env)" points this shell at it')
+    stack.up(say)
+    say('eval "$(tagline local env)" points this shell at it')
 
 
 @app.command()
@@ -52,7 +52,10 @@ def status(
 
 @app.command()
 def env() -> None:
-    """Print the exports that point a shell at the stack: eval "$(tagline local env)"."""
+    """Print what points a shell at the stack.
+
+    eval "$(tagline local env)" exports it.
+    """
     from worker.local.stack import Stack
 
     for name, value in Stack().addresses().environment().items():
@@ -68,7 +71,7 @@ def down(
     """End exactly what `up` started."""
     from worker.local.stack import Stack
 
-    Stack().down(_say, wipe=wipe)
+    Stack().down(say, wipe=wipe)
 
 
 @app.command()
@@ -84,7 +87,10 @@ def feed(
         typer.Option(help="The same seed makes the same events, their times apart.  [default: the time]"),
     ] = None,
 ) -> None:
-    """Send sample listings and reviews, a few of them broken, to the input topics."""
+    """Send sample events to the input topics.
+
+    They are listings and reviews, a few of them broken. Kafka has to be up; the cache need not.
+    """
     from worker.local.feeding import send
     from worker.settings import load, resolve
 
@@ -92,16 +98,12 @@ def feed(
     if resolve().origins["kafka.bootstrap_servers"] == "default":
         from worker.local.stack import Stack
 
-        overrides["kafka.bootstrap_servers"] = Stack().addresses().bootstrap_servers
+        overrides["kafka.bootstrap_servers"] = Stack().bootstrap_servers()
     sent = send(
         load(overrides),
         rate_per_s=rate,
         count=count or None,
         seed=time.time_ns() if seed is None else seed,
-        progress=_say,
+        progress=say,
     )
-    _say(f"{sent} events sent")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    say(f"{sent} events sent")

@@ -108,7 +108,7 @@ def _print(report: dict[str, Any], *, as_json: bool) -> None:
 
         typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode())
         return
-    for key, value in report.items():
+    for key, value in _for_people(report).items():
         if value in (None, "", {}):
             continue
         if isinstance(value, dict):
@@ -117,6 +117,20 @@ def _print(report: dict[str, Any], *, as_json: bool) -> None:
                 typer.echo(f"  {name:<10} {_flat(entry)}")
         else:
             typer.echo(f"{key.replace('_', ' '):<26} {value}")
+
+
+def _for_people(report: dict[str, Any]) -> dict[str, Any]:
+    """The report with an evaluation's single figures only: its tables by category make lines that nobody reads."""
+    evaluation = report.get("evaluation") or {}
+    sets = evaluation.get("sets")
+    if not isinstance(sets, dict):
+        return report
+    headlines = {
+        name: {key: value for key, value in scores.items() if isinstance(value, int | float)}
+        for name, scores in sets.items()
+        if isinstance(scores, dict)
+    }
+    return report | {"evaluation": headlines, "more": "`--json` prints all that the evaluation holds"}
 
 
 def _flat(entry: object) -> str:

@@ -28,17 +28,32 @@ def run(
     stop = StopSignal()
     stop.install()
 
-    from worker.errors import DrainTimeoutError, StuckError
+    import structlog
+
+    from worker.errors import DrainTimeoutError, ExitCode, StuckError, TaglineError
     from worker.pipeline.service import serve
     from worker.settings import load
     from worker.telemetry.logs import configure_logs
 
+    log = structlog.get_logger(__name__)
     settings = load({"delivery": delivery} if delivery else None)
     configure_logs(settings.telemetry)
     stop.drain_timeout_s = settings.limits.drain_timeout_s
     try:
         serve(settings, stop)
-    except (DrainTimeoutError, StuckError) as error:
+    except TaglineError as error:
+        # Once more as an event, for who collects those and not the lines that a command ends with.
+        log.error(  # noqa: TRY400 - it says what to do; where it was raised helps nobody
+            "worker ended",
+            error=type(error).__name__,
+            reason=error.message,
+            exit_code=int(error.exit_code),
+        )
+        if not isinstance(error, DrainTimeoutError | StuckError):
+            raise
         # A stage hangs. The interpreter would wait for its threads before it ends, and so for ever.
         end_at_once(error.exit_code, f"{error.message}\nhint: {error.hint}")
+    except Exception:
+        log.exception("worker ended by a bug", exit_code=int(ExitCode.BUG))
+        raise
     stop.ignore()

@@ -31,7 +31,8 @@ def tap(
 ) -> None:
     """Follow the tagged topics and print what comes by, until Ctrl-C.
 
-    It reads what is committed, joins no consumer group and commits nothing, so nobody notices it.
+    It reads what is committed, joins no consumer group and commits nothing, so nobody notices it. Dead letters are among the
+    outputs, and hold what users wrote: name the topics to follow where that must not be shown.
     """
     from worker.contracts.topics import TOPICS
     from worker.settings import load

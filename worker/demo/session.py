@@ -18,6 +18,7 @@ from worker.demo.watch import Tally, Watcher
 from worker.errors import DependencyError
 from worker.local.feed import feed
 from worker.local.feeding import offer
+from worker.local.interrupts import undisturbed
 from worker.local.ports import find_free
 from worker.local.stack import CACHE_VARIABLE, KAFKA_VARIABLE, StackAddresses
 from worker.settings import Settings, load
@@ -122,10 +123,11 @@ class Feeder:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop sending; what was sent is acknowledged when this returns."""
+        """Stop sending; what was sent is acknowledged when this returns. Harmless when it never began, or twice."""
         self._stopping.set()
-        self._thread.join()
-        self._producer.flush(30)
+        if self._thread.ident is not None:
+            self._thread.join()
+            self._producer.flush(30)
 
     def _send(self) -> None:
         began = time.monotonic()
@@ -159,8 +161,10 @@ def running(
         feeder.start()
         yield tally, worker, feeder
     finally:
-        worker.stop()
-        watcher.stop()
+        with undisturbed():
+            feeder.stop()
+            worker.stop()
+            watcher.stop()
 
 
 def begin_at_the_end(settings: Settings, group: str) -> dict[Partition, int]:

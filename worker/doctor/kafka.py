@@ -4,16 +4,27 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import (
+    ConsumerGroupState,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType
 
 from worker.doctor.finding import Finding, failed, ok, warning
-from worker.errors import AuthenticationError, ExitCode
+from worker.errors import AuthenticationError, ExitCode, TaglineError
 from worker.settings import KafkaSettings
-from worker.stream.errors import kafka_error
+from worker.stream.errors import error_of, kafka_error
 
 ANSWER_TIMEOUT_S = 5.0
 MOST_SKEW_S = 5.0
+_AGAIN_S = 0.1
+_NO_GROUP = frozenset({KafkaError.GROUP_ID_NOT_FOUND, KafkaError.COORDINATOR_NOT_AVAILABLE})
+"""The second is what a cluster says that cannot keep offsets of any group so far."""
+_ABOUT_TO_KNOW = frozenset({KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS})
+"""What a cluster says for a moment when the first group of all is asked for, or after a restart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +49,8 @@ class ClusterFacts:
     """(topic, partition) of each input to its first offset and the one after its last."""
     newest_ahead_s: float | None
     """Newest timestamp in the inputs less this machine's clock; ``None`` when they are empty."""
-    group: GroupFacts | None
-    """``None`` when it may not be described."""
+    group: GroupFacts | TaglineError
+    """Or why it could not be described."""
 
 
 def gather(admin: AdminClient, group_id: str, input_topics: tuple[str, ...]) -> ClusterFacts:
@@ -96,7 +107,7 @@ def judge_cluster(facts: ClusterFacts, kafka: KafkaSettings) -> list[Finding]:
 def judge_group(facts: ClusterFacts, kafka: KafkaSettings) -> list[Finding]:
     """Its state, its lag, and offsets that are no longer in the topic."""
     group = facts.group
-    if group is None:
+    if isinstance(group, AuthenticationError):
         return [
             warning(
                 "group",
@@ -104,6 +115,8 @@ def judge_group(facts: ClusterFacts, kafka: KafkaSettings) -> list[Finding]:
                 "grant Describe on the group; the worker itself needs Read",
             )
         ]
+    if isinstance(group, TaglineError):
+        return [failed("group", group.message, group.hint, group.exit_code)]
     gone = [
         f"{topic}[{partition}] at {offset:,}, which holds {facts.offsets[topic, partition][0]:,} to "
         f"{facts.offsets[topic, partition][1]:,}"
@@ -152,18 +165,28 @@ def _broker_config(admin: AdminClient, broker: int) -> dict[str, str]:
     return {name: entry.value for name, entry in entries.items() if entry.value is not None}
 
 
-def _group(admin: AdminClient, group_id: str) -> GroupFacts | None:
-    try:
-        described = admin.describe_consumer_groups([group_id], request_timeout=ANSWER_TIMEOUT_S)[
-            group_id
-        ].result()
-        listed = admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group_id)], request_timeout=ANSWER_TIMEOUT_S
-        )[group_id].result()
-    except KafkaException as error:
-        if isinstance(kafka_error(error, ""), AuthenticationError):
-            return None
-        return GroupFacts("not there yet", 0)  # a cluster without any group has no coordinator to ask either
+def _group(admin: AdminClient, group_id: str) -> GroupFacts | TaglineError:
+    deadline = time.monotonic() + ANSWER_TIMEOUT_S
+    while True:
+        try:
+            return _describe(admin, group_id)
+        except KafkaException as error:
+            code = error_of(error).code()
+            if code in _ABOUT_TO_KNOW and time.monotonic() < deadline:
+                time.sleep(_AGAIN_S)
+            elif code in _NO_GROUP:
+                return GroupFacts("not there yet", 0)
+            else:
+                return kafka_error(error, f"asking for the group {group_id}")
+
+
+def _describe(admin: AdminClient, group_id: str) -> GroupFacts:
+    described = admin.describe_consumer_groups([group_id], request_timeout=ANSWER_TIMEOUT_S)[
+        group_id
+    ].result()
+    listed = admin.list_consumer_group_offsets(
+        [ConsumerGroupTopicPartitions(group_id)], request_timeout=ANSWER_TIMEOUT_S
+    )[group_id].result()
     committed = {(p.topic, p.partition): p.offset for p in listed.topic_partitions or [] if p.offset >= 0}
     state = "not there yet" if described.state is ConsumerGroupState.DEAD else described.state.name.lower()
     return GroupFacts(state, len(described.members), committed)

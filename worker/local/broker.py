@@ -107,7 +107,7 @@ class Broker:
                 "-cp",
                 class_path,
             ]
-            if not (data_folder(self.folder) / "meta.properties").exists():
+            if formatted_for(self.folder) is None:
                 self._format(command, configuration, environment)
             return process.start(
                 [*command, "kafka.Kafka", str(configuration)],
@@ -162,6 +162,15 @@ def stop(started: Started) -> None:
 def data_folder(folder: Path) -> Path:
     """Where a broker in ``folder`` keeps topics and metadata."""
     return folder / "data"
+
+
+def formatted_for(folder: Path) -> str | None:
+    """The id of the cluster that the data in ``folder`` belongs to; None when there is no data."""
+    try:
+        lines = (data_folder(folder) / "meta.properties").read_text("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return None
+    return next((line.removeprefix("cluster.id=") for line in lines if line.startswith("cluster.id=")), "")
 
 
 def class_path_of(home: Path) -> str:

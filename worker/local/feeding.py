@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 from worker.errors import DependencyError
 from worker.local.feed import FeedRecord, feed
 from worker.settings import Settings
-from worker.stream.config import open_producer, producer_config
+from worker.stream.config import open_producer, tool_producer_config
 from worker.stream.publish import QUEUE_FULL_WAIT_S, DeliveryReport
 
 _REPORT_EVERY_S = 10.0
@@ -41,7 +41,7 @@ def send(
     previous = {
         number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGINT, signal.SIGTERM)
     }
-    producer = open_producer(producer_config(settings, None))
+    producer = open_producer(tool_producer_config(settings))
     began = reported = time.monotonic()
     try:
         for record in feed(seed, count):

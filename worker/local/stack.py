@@ -108,11 +108,16 @@ class Stack:
             if not runs
         ]
         if down:
-            raise DependencyError(
-                f"the local stack in {self.folder} is not up: {' and '.join(down)} not running",
-                hint="`tagline local up` starts it",
-            )
+            raise self._not_up(" and ".join(down))
         return StackAddresses(kafka or _broker_address(state), cache or _cache_url(state))
+
+    def bootstrap_servers(self) -> str:
+        """Where Kafka is, whatever the cache does. Raises DependencyError when it is ours and does not run."""
+        state = self._state.read()
+        kafka = self._users_kafka(state)
+        if not (kafka or self._kafka_answers(state)):
+            raise self._not_up("Kafka")
+        return kafka or _broker_address(state)
 
     def down(self, progress: Progress, *, wipe: bool = False) -> None:
         """End what ``up`` started here, and with ``wipe`` delete its data too. Blocks until all of it is gone."""
@@ -214,6 +219,7 @@ class Stack:
         self._state.update(broker=started)
         server.wait_until_answering(started)
         progress(f"Kafka: running at {server.address}")
+        self._tell_of_a_move(KAFKA_VARIABLE, server.address, progress)
         return server.address
 
     def _fetched_class_path(self, progress: Progress) -> str:
@@ -225,10 +231,11 @@ class Stack:
         controller_port = _free_or_other(
             state.controller_port, "Kafka's controller", progress, frozenset({broker_port})
         )
-        fresh = not (broker.data_folder(self._kafka_folder) / "meta.properties").exists()
-        cluster_id = _new_cluster_id() if fresh else state.cluster_id
+        formatted_for = broker.formatted_for(self._kafka_folder)
         return self._state.update(
-            broker_port=broker_port, controller_port=controller_port, cluster_id=cluster_id
+            broker_port=broker_port,
+            controller_port=controller_port,
+            cluster_id=_new_cluster_id() if formatted_for is None else formatted_for,
         )
 
     # The cache
@@ -270,7 +277,20 @@ class Stack:
         self._state.update(cache=started, cache_port=port)
         server.wait_until_answering(started)
         progress(f"cache: running at {server.url}")
+        self._tell_of_a_move(CACHE_VARIABLE, server.url, progress)
         return server.url
+
+    def _tell_of_a_move(self, variable: str, address: str, progress: Progress) -> None:
+        """The variable named ours until now. From now on it would be taken for an address of the user's."""
+        named = self._environment.get(variable)
+        if named and named != address:
+            progress(f"{variable} still names {named}, where it was before: `unset {variable}` in this shell")
+
+    def _not_up(self, what: str) -> DependencyError:
+        return DependencyError(
+            f"the local stack in {self.folder} is not up: {what} not running",
+            hint="`tagline local up` starts it",
+        )
 
     def _our(self, what: str, started: Started | None) -> Started:
         if started is None:
@@ -323,19 +343,26 @@ def _require(address: str, variable: str, default_port: int) -> None:
 
 def _reachable(address: str, default_port: int) -> bool:
     """Whether something listens there. Only that: asking more would need the user's credentials."""
-    if address.startswith("unix://"):
-        with socket.socket(socket.AF_UNIX) as client:
-            return client.connect_ex(urlsplit(address).path) == 0
-    for server in address.split(","):
+    return any(_listens(server, default_port) for server in address.split(","))
+
+
+def _listens(server: str, default_port: int) -> bool:
+    """Nothing does at what is no address: brackets that do not close, a port beyond all ports, a path that is too long."""
+    try:
         url = urlsplit(server if "://" in server else f"//{server}")
-        try:
+        if url.scheme == "unix":
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(url.path)
+        else:
             socket.create_connection((url.hostname or "", url.port or default_port), timeout=2.0).close()
-        except (OSError, ValueError):
-            continue
-        return True
-    return False
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _without_password(address: str) -> str:
-    credentials, at, rest = address.rpartition("@")
-    return f"{credentials.partition('://')[0]}://***@{rest}" if at else address
+    """The address without what may hold one: all before the last ``@``, and all of the query (``?password=``)."""
+    scheme, mark, rest = address.partition("://") if "://" in address else ("", "", address)
+    _, at, place = rest.rpartition("@")
+    place, question, _ = place.partition("?")
+    return f"{scheme}{mark}{'***@' if at else ''}{place}{'?***' if question else ''}"

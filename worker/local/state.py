@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from worker.errors import DependencyError
 from worker.local.folders import cannot_write, make_folder
 from worker.local.process import Started
 
@@ -43,17 +45,31 @@ class StateFile:
         self._lock_file = folder / "lock"
 
     def read(self) -> State:
-        """The state, a fresh one when there is none or it cannot be understood."""
+        """The state; a fresh one when there is none.
+
+        Raises DependencyError when there is one that cannot be understood: it may be all that knows of what runs.
+        """
         try:
             raw = json.loads(self._file.read_bytes())
             if raw["format"] != _FORMAT:
-                return State()
+                raise self._not_understood("written by another version of tagline")
             broker, cache = raw.pop("broker"), raw.pop("cache")
             return State(
                 **raw, broker=Started(**broker) if broker else None, cache=Started(**cache) if cache else None
             )
-        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
+        except (FileNotFoundError, NotADirectoryError):
             return State()
+        except OSError as error:
+            raise self._not_understood(str(error.strerror)) from error
+        except (ValueError, TypeError, KeyError) as error:
+            raise self._not_understood("damaged") from error
+
+    def _not_understood(self, why: str) -> DependencyError:
+        return DependencyError(
+            f"{self._file} remembers what runs, and cannot be read: {why}",
+            hint=f"end what still runs there (`pgrep -f {shlex.quote(str(self._file.parent))}` finds it), then delete that file: "
+            "`tagline local up` starts again with the data that is kept",
+        )
 
     def update(self, **changes: Any) -> State:
         """Write the state with ``changes`` applied, in one step: a crash leaves the old one or the new one.

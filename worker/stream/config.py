@@ -22,6 +22,9 @@ Config = dict[str, Any]
 _TOOL_LOG_LEVEL = 2
 """Critical only: a command says once what failed; librdkafka would say it at every attempt, twenty times a second."""
 
+_NO_PROPERTIES = frozenset({"default.topic.config", "logger"})
+"""What confluent-kafka takes beside librdkafka's properties: objects of Python, which JSON has none of."""
+
 _OFFSETS = "offsets are stored only after the outputs are safe"
 _SAFE = "an output may be neither lost nor reordered"
 _ADDRESS = "it has a setting of its own"
@@ -83,7 +86,7 @@ def passed_through(kafka: KafkaSettings) -> Config:
     for name in kafka.client_options:
         if reason := OWNED.get(name):
             raise UsageError(f"kafka.client_options: {name} cannot be set: {reason}")
-        if name.endswith("_cb") or name.startswith("test."):
+        if name in _NO_PROPERTIES or name.endswith("_cb") or name.startswith("test."):
             raise UsageError(f"kafka.client_options: {name} cannot be set: it is not a tuning property")
     return dict(kafka.client_options)
 
@@ -206,6 +209,11 @@ def producer_config(
             "message.timeout.ms": _ms(min(kafka.message_timeout_s, kafka.transaction_timeout_s)),
         }
     return config | _statistics(settings, stats_cb)
+
+
+def tool_producer_config(settings: Settings, transactional_id: str | None = None) -> Config:
+    """The worker's producer for tools that send (`local feed`, `dlq redrive`), as quiet as the other clients of tools."""
+    return {"log_level": _TOOL_LOG_LEVEL} | producer_config(settings, transactional_id)
 
 
 def admin_config(settings: Settings) -> Config:

@@ -19,7 +19,7 @@ from worker.contracts.reasons import Reason
 from worker.contracts.topics import INPUT_TOPICS
 from worker.errors import DataError
 from worker.settings import Settings
-from worker.stream.config import open_producer, producer_config
+from worker.stream.config import open_producer, tool_producer_config
 from worker.stream.errors import kafka_error
 from worker.stream.ledger import METADATA_MAX_BYTES, Ledger
 from worker.stream.publish import BY_KEY, produce
@@ -171,7 +171,7 @@ class _Outbox:
 
     def __init__(self, settings: Settings, reader: Reader, group: str) -> None:
         self._reader = reader
-        self._producer: Producer = open_producer(producer_config(settings, group))
+        self._producer: Producer = open_producer(tool_producer_config(settings, group))
         self._open_since: float | None = None
         self._count = 0
         self._touched: dict[Partition, Ledger] = {}

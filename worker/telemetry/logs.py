@@ -15,7 +15,7 @@ import orjson
 import structlog
 from structlog.typing import Processor
 
-from worker.errors import TaglineError
+from worker.errors import SPEAKING_ERRORS
 from worker.settings import TelemetrySettings
 from worker.telemetry.log_limits import RateLimit, printable
 
@@ -35,8 +35,6 @@ _CHARACTERS = 500
 """Longest value in a log line."""
 _ITEMS = 50
 """Most items of a list or fields of a mapping in a log line."""
-_SPEAKING_ERRORS = (TaglineError, OSError, ImportError)
-"""Errors whose message holds no user text. That of any other (pydantic repeats its input) is left out."""
 
 EventDict = MutableMapping[str, Any]
 
@@ -88,7 +86,7 @@ def describe_exception(_logger: object, _method: str, event: EventDict) -> Event
     if not isinstance(error, BaseException):
         return event
     event["error"] = type(error).__name__
-    if isinstance(error, _SPEAKING_ERRORS):
+    if isinstance(error, SPEAKING_ERRORS):
         event["reason"] = str(error)
     frames = traceback.extract_tb(error.__traceback__)
     event["frames"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-10:]]
@@ -115,7 +113,7 @@ def _safe(value: Any, depth: int = 0) -> Any:
     if isinstance(value, bytes | bytearray | memoryview):
         return f"<{len(value)} bytes>"
     if isinstance(value, BaseException):
-        said = f": {value}" if isinstance(value, _SPEAKING_ERRORS) else ""
+        said = f": {value}" if isinstance(value, SPEAKING_ERRORS) else ""
         return printable(type(value).__name__ + said, _CHARACTERS)
     if depth < 2:
         if isinstance(value, dict):
