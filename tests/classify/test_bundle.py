@@ -170,10 +170,31 @@ def test_weights_that_are_not_finite_are_refused() -> None:
         dequantise({"a": torch.tensor([1.0, float("nan")])})
 
 
-def test_a_pickle_is_not_read(tmp_path: Path) -> None:
-    torch.save({"a": torch.zeros(1)}, tmp_path / "model.safetensors")
+def test_a_pickle_is_not_read(bundle: Path) -> None:
+    torch.save({"a": torch.zeros(1)}, bundle / "model.safetensors")
+    sign(bundle, json.loads((bundle / "bundle.json").read_text()))
     with pytest.raises(ModelError, match="not a safetensors file"):
-        read_weights(tmp_path / "model.safetensors")
+        read_weights(load_bundle(bundle))
+
+
+def test_weights_that_change_while_they_are_served_change_no_answer(bundle: Path) -> None:
+    engine = Engine.load(FLOAT32, bundle=bundle)
+    texts = engine.prepare([("title", f"w{number} w2 w3", False) for number in range(20)])
+    before = engine.classify(texts)
+    with (bundle / "model.safetensors").open("r+b") as file:
+        file.seek(-20_000, 2)  # in place: the same file, as `cp` over it or `rsync --inplace` write
+        file.write(bytes(20_000))
+    assert engine.classify(texts) == before
+    (bundle / "model.safetensors").write_bytes(b"")
+    assert engine.classify(texts) == before
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_a_file_that_changes_between_the_check_and_the_loading_is_refused(bundle: Path, name: str) -> None:
+    checked = load_bundle(bundle)
+    (bundle / name).write_bytes((bundle / name).read_bytes().replace(b"w", b"v", 1))
+    with pytest.raises(ModelError, match="SHA-256 differs"):
+        checked.content(name)
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def test_names_of_older_checkpoints_are_understood(tmp_path: Path) -> None:
     old["bert.embeddings.position_ids"] = torch.arange(140)
     save_file(old, checkpoint / "model.safetensors")
     bundle = import_checkpoint(request(checkpoint, labels=THREE))
-    assert set(load_file(bundle.weights_file)) == set(weights)
+    assert set(load_file(bundle.folder / "model.safetensors")) == set(weights)
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,7 @@ def stock(model: PreTrainedModel, dtype: torch.dtype) -> np.ndarray:
 
 def packed(model: PreTrainedModel, folder: Path, dtype: torch.dtype, kernel: Kernel) -> np.ndarray:
     bundle = load_bundle(write_bundle(model, folder, kinds=TWO_KINDS))
-    encoder = PackedEncoder(
-        bundle.architecture, read_weights(bundle.weights_file), dtype, kernel, torch.device("cpu")
-    )
+    encoder = PackedEncoder(bundle.architecture, read_weights(bundle), dtype, kernel, torch.device("cpu"))
     return encoder.logits(pack(TEXTS)).numpy()
 
 

@@ -16,6 +16,7 @@ from worker.classify.canary import check_canaries
 from worker.classify.device import available_cores
 from worker.classify.forward import Forward, make_forward
 from worker.classify.lanes import Lanes, gather
+from worker.classify.manifest import TOKENIZER
 from worker.classify.plan import plan_forwards
 from worker.classify.rescue import Budget, is_device_lost, is_out_of_memory
 from worker.classify.sentiment import probabilities_of
@@ -65,7 +66,7 @@ class Engine:
         self._lanes = Lanes(1 if forward.on_gpu else threads or available_cores())
         self.lanes = self._lanes.lanes
         """Forwards that are computed side by side."""
-        self._definition = bundle.tokenizer_definition()
+        self._definition = bundle.content(TOKENIZER)
         self._own = threading.local()
         if self._tokeniser().vocabulary > forward.vocabulary:
             raise ModelError(

@@ -99,7 +99,7 @@ def make_forward(bundle: Bundle, settings: ModelSettings) -> Forward:
     choice = choose(
         settings.precision, device, architecture.hidden or 384, architecture.intermediate or 4 * 384
     )
-    weights = read_weights(bundle.weights_file)
+    weights = read_weights(bundle)
     forward: Forward
     if architecture.why_not_packed is None:
         encoder = PackedEncoder(architecture, weights, choice.dtype, choice.kernel, device)
