@@ -144,6 +144,31 @@ def test_a_lost_device_is_an_error_for_all(fresh_engine: Engine) -> None:
     assert fault.struck == 1, "nothing more may be asked of a lost device"
 
 
+@pytest.mark.parametrize("rows", [RuntimeError("could not create a primitive"), float("nan"), MemoryError()])
+def test_a_device_that_fails_on_whatever_it_is_given_is_an_error_for_all(
+    fresh_engine: Engine, rows: Exception | float
+) -> None:
+    def strike(some: Sequence[Sequence[int]], _: Rows) -> Rows:
+        if isinstance(rows, Exception):
+            raise rows
+        return [[rows] * 5 for _ in some], 0
+
+    fault = Fault(fresh_engine, strike)
+    with pytest.raises(ModelError, match="fails on any text"):
+        fresh_engine.classify([text(10 + number) for number in range(30)])
+    assert fault.struck >= 2, "the texts, and the harmless one"
+
+
+def test_a_model_that_cannot_answer_a_harmless_text_does_not_start(
+    make_engine: EngineMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        PackedForward, "logits", lambda _, some: ([[float("inf")] * 5 for _ in some], len(some))
+    )
+    with pytest.raises(ModelError, match="harmless"):
+        make_engine()
+
+
 def test_a_halved_budget_comes_back() -> None:
     budget = Budget(1_000)
     budget.halve(1_000)
@@ -197,6 +222,7 @@ def test_the_budget_never_falls_below_what_makes_sense() -> None:
         (MemoryError(), True, False),
         (torch.OutOfMemoryError("CUDA out of memory"), True, False),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True, False),
+        (RuntimeError("std::bad_alloc"), True, False),
         (RuntimeError("CUDA error: an illegal memory access was encountered"), False, True),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False, False),
         (ValueError("out of memory"), False, False),
