@@ -136,6 +136,24 @@ def test_a_text_that_does_not_fit_the_memory_alone_fails_alone(fresh_engine: Eng
     assert answers[1] == ClassifyError("out_of_memory", "MemoryError")
 
 
+def test_a_text_that_found_no_memory_for_a_while_is_answered(fresh_engine: Engine) -> None:
+    texts = [text(10 + number) for number in range(6)]
+    expected = fresh_engine.classify(texts)
+    tried = 0
+
+    def strike(some: Sequence[Sequence[int]], rows: Rows) -> Rows:
+        nonlocal tried
+        tried += 1
+        if tried <= 11:  # six texts, halved down to each alone
+            raise MemoryError
+        return rows
+
+    fault = Fault(fresh_engine, strike)
+    assert fresh_engine.classify(texts) == expected
+    assert (fault.struck, tried) == (11, 11 + 6)
+    assert (fresh_engine.last_call.out_of_memory, fresh_engine.last_call.failed_texts) == (11, 0)
+
+
 def test_a_lost_device_is_an_error_for_all(fresh_engine: Engine) -> None:
     error = RuntimeError("CUDA error: device-side assert triggered")
     fault = Fault(fresh_engine, raise_for_poison(error))
