@@ -107,7 +107,10 @@ def make_forward(bundle: Bundle, settings: ModelSettings) -> Forward:
             encoder, choice.precision, _identity(choice, f"packed-{choice.kernel}", device.type)
         )
     else:
-        log.warning("model runs padded, which is slower", reason=architecture.why_not_packed)
+        log.warning(
+            "model runs padded: slower, and a text's last digits may differ from batch to batch",
+            reason=architecture.why_not_packed,
+        )
         model = PaddedModel(architecture, weights, choice.dtype, device)
         forward = PaddedForward(model, choice.precision, _identity(choice, "padded", device.type))
     forward.identity += f"/bits-{_fingerprint(forward, architecture.max_tokens)}"
