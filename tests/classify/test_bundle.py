@@ -199,7 +199,11 @@ def test_a_file_that_changes_between_the_check_and_the_loading_is_refused(bundle
 
 @pytest.mark.parametrize(
     ("key", "value", "complaint"),
-    [("classifier.weight", None, "classifier.weight"), ("classifier.weight", torch.zeros(4, 32), "shape")],
+    [
+        ("classifier.weight", None, "classifier.weight"),
+        ("classifier.weight", torch.zeros(4, 32), "shape"),
+        ("bert.embeddings.position_embeddings.weight", torch.zeros(100, 32), r"\[100, 32\], not \[140, 32\]"),
+    ],
 )
 def test_weights_that_do_not_fit_are_refused(
     bundle: Path, key: str, value: torch.Tensor | None, complaint: str

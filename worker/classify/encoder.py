@@ -66,7 +66,8 @@ class PackedEncoder:
         prefix = "bert." if architecture.model_type == "bert" else "roberta."
         hidden = architecture.hidden
         words = self._get(f"{prefix}embeddings.word_embeddings.weight", None, hidden)
-        positions = self._get(f"{prefix}embeddings.position_embeddings.weight", None, hidden)
+        rows = architecture.first_position + architecture.max_tokens
+        positions = self._get(f"{prefix}embeddings.position_embeddings.weight", rows, hidden)
         types = self._get(f"{prefix}embeddings.token_type_embeddings.weight", None, hidden)
         self.vocabulary = words.shape[0]
         self._words = words.to(device, dtype)
