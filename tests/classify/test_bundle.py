@@ -237,9 +237,15 @@ def test_mpnet_counts_its_positions_from_two() -> None:
     assert read_architecture(config).max_tokens == 512
 
 
-def test_a_tokenizer_of_another_model_is_refused(bundle: Path) -> None:
+@pytest.mark.parametrize("change", ["more pieces", "a gap", "a frame of its own"])
+def test_a_tokenizer_of_another_model_is_refused(bundle: Path, change: str) -> None:
     document = json.loads((bundle / "tokenizer.json").read_text())
-    document["model"]["vocab"] |= {f"more{number}": 204 + number for number in range(10)}
+    if change == "more pieces":
+        document["model"]["vocab"] |= {f"more{number}": 204 + number for number in range(10)}
+    elif change == "a gap":  # as many ids as embeddings, one of them beyond
+        document["model"]["vocab"]["w199"] = 204
+    else:
+        document["post_processor"]["special_tokens"]["</s>"]["ids"] = [204]
     (bundle / "tokenizer.json").write_text(json.dumps(document))
     sign(bundle, json.loads((bundle / "bundle.json").read_text()))
     with pytest.raises(ModelError, match="embeddings"):

@@ -72,9 +72,10 @@ class Engine:
         self._own = threading.local()
         self._harmless = self.prepare([(kind, "a", False) for kind in self._heads])
         """What the device is asked when texts fail: warm_up() saw that the model answers it."""
-        if self._tokeniser().vocabulary > forward.vocabulary:
+        vocabulary = self._tokeniser().vocabulary
+        if vocabulary > forward.vocabulary:
             raise ModelError(
-                f"the tokenizer has {self._tokeniser().vocabulary} ids and the model {forward.vocabulary} embeddings",
+                f"the tokenizer has ids up to {vocabulary - 1} and the model {forward.vocabulary} embeddings",
                 hint="tokenizer.json belongs to another model",
             )
 

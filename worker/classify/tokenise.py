@@ -33,8 +33,9 @@ class Tokeniser:
 
     @property
     def vocabulary(self) -> int:
-        """Number of ids, added tokens included."""
-        return int(self._tokenizer.get_vocab_size())
+        """The largest id that a text can get, and 1: rows that the embeddings must have. Builds the vocabulary anew; ask once."""
+        ids = [*self._tokenizer.get_vocab(with_added_tokens=True).values(), *self._tokenizer.encode("").ids]
+        return max(ids) + 1
 
     def encode(self, texts: Sequence[str]) -> list[tuple[list[int], bool]]:
         """Ids with the special tokens, at most `max_tokens`, and whether tokens were left out, for each text.
