@@ -11,11 +11,13 @@ import pytest
 import torch
 
 from tests.classify.conftest import EngineMaker
+from worker.classify import sentiment, tokenise
 from worker.classify.answers import KINDS
 from worker.classify.engine import Call, ClassifyError, Engine, Probabilities, Text
 from worker.classify.forward import PackedForward
 from worker.classify.normalise import NORMALISER_VERSION
 from worker.classify.rescue import Budget, is_device_lost, is_out_of_memory
+from worker.classify.tokenise import Tokeniser
 from worker.errors import ModelError
 from worker.telemetry import metrics
 
@@ -323,6 +325,26 @@ def test_kernels_that_give_other_bits_have_another_identity(
         return rows, padding
 
     monkeypatch.setattr(PackedForward, "logits", other_kernels)
+    after = make_engine("float32").identity
+    assert after != before
+    assert after.rpartition("/")[0] == before.rpartition("/")[0]
+
+
+@pytest.mark.parametrize("part", ["tokenise", "cut", "probabilities"])
+def test_what_stands_between_text_and_answer_is_in_the_identity(
+    make_engine: EngineMaker, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    before = make_engine("float32").identity
+    if part == "tokenise":
+        encode = Tokeniser.encode
+        monkeypatch.setattr(
+            Tokeniser, "encode", lambda self, texts: [(ids[:-1], cut) for ids, cut in encode(self, texts)]
+        )
+    elif part == "cut":
+        monkeypatch.setattr(tokenise, "head_and_tail", lambda ids, most, **_: ids[: most - 1])
+    else:
+        exact = sentiment.with_neutral  # only reviews of the tiny bundle have no neutral column
+        monkeypatch.setattr(sentiment, "with_neutral", lambda p, share: exact(p, share)[::-1])
     after = make_engine("float32").identity
     assert after != before
     assert after.rpartition("/")[0] == before.rpartition("/")[0]

@@ -14,6 +14,7 @@ from worker.classify.answers import CallStats, ClassifyError, Probabilities, Tex
 from worker.classify.bundle import Bundle, load_bundle
 from worker.classify.canary import check_canaries
 from worker.classify.device import available_cores
+from worker.classify.fingerprint import fingerprint
 from worker.classify.forward import Forward, make_forward
 from worker.classify.lanes import Lanes, gather
 from worker.classify.manifest import TOKENIZER
@@ -56,8 +57,6 @@ class Engine:
         self.model_name = bundle.manifest.name
         self.digest = bundle.digest
         self.precision = forward.precision
-        self.identity = f"{bundle.full_digest[:32]}/{forward.identity}"
-        """Names cached answers: whatever could change a bit of one is in it."""
         self.packed = forward.packed
         self.last_call = CallStats()
         """What the last `finish` saw; read it on the same thread."""
@@ -78,6 +77,9 @@ class Engine:
                 f"the tokenizer has ids up to {vocabulary - 1} and the model {forward.vocabulary} embeddings",
                 hint="tokenizer.json belongs to another model",
             )
+        bits = fingerprint(self.prepare, forward, bundle.manifest)
+        self.identity = f"{bundle.full_digest[:32]}/{forward.identity}/bits-{bits}"
+        """Names cached answers: whatever could change a bit of one is in it."""
 
     @classmethod
     def load(cls, settings: ModelSettings | None = None, *, bundle: Path | None = None) -> "Engine":
