@@ -7,8 +7,17 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer
 
-from tests.classify.checkpoints import FAMILIES, tiny_bert, tiny_distilbert, tokenizer, write_checkpoint
+from tests.classify.checkpoints import (
+    FAMILIES,
+    WORDS,
+    tiny_bert,
+    tiny_distilbert,
+    tokenizer,
+    write_checkpoint,
+)
 from worker.classify.engine import Engine, Probabilities
 from worker.classify.importer import ImportRequest, import_checkpoint
 from worker.classify.star_labels import labels_given, labels_of_checkpoint
@@ -127,6 +136,51 @@ def test_a_checkpoint_without_its_vocabulary_is_refused(tmp_path: Path, lost: st
         document["model"]["vocab"] = {word: n for n, word in enumerate(list(document["model"]["vocab"])[:8])}
         path.write_text(json.dumps(document))
     with pytest.raises(ModelError, match="embeddings"):
+        import_checkpoint(request(checkpoint, labels=THREE))
+
+
+def with_vocabulary_only(folder: Path, config: dict[str, Any], **settings: Any) -> Path:
+    """A checkpoint of before tokenizer.json, whose vocabulary tells capitals apart."""
+    checkpoint = write_checkpoint(tiny_bert(3), folder, **config)
+    (checkpoint / "tokenizer.json").unlink()
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "Word", "word", *WORDS[:197]]
+    (checkpoint / "vocab.txt").write_text("\n".join(words))
+    (checkpoint / "tokenizer_config.json").write_text(json.dumps(settings))
+    return checkpoint
+
+
+def test_of_a_checkpoint_with_a_vocabulary_only_what_is_listed_reaches_transformers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = {"auto_map": {"AutoTokenizer": ["evil.Tokenizer", None]}}
+    mask = {"content": "[MASK]", "__type": "AddedToken", "lstrip": True}
+    checkpoint = with_vocabulary_only(
+        tmp_path / "in", {**code, "_x": {"y": {}}}, **code, do_lower_case=False, mask_token=mask
+    )
+    (checkpoint / "evil.py").write_text("raise SystemExit(9)")
+    seen: dict[str, Any] = {}
+    genuine = AutoTokenizer.from_pretrained
+
+    def from_pretrained(folder: Path, **options: Any) -> Any:
+        seen.update({path.name: path.read_text() for path in folder.iterdir()})
+        return genuine(folder, **options)
+
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", from_pretrained)
+    bundle = import_checkpoint(request(checkpoint, labels=THREE))
+    assert set(seen) == {"vocab.txt", "config.json", "tokenizer_config.json"}
+    assert json.loads(seen["tokenizer_config.json"]) == {"do_lower_case": False, "mask_token": "[MASK]"}
+    assert {"auto_map", "_x"}.isdisjoint(json.loads(seen["config.json"]))
+    made = Tokenizer.from_file(str(bundle.folder / "tokenizer.json"))
+    assert made.encode("Word word").tokens == ["[CLS]", "Word", "word", "[SEP]"]
+
+
+@pytest.mark.parametrize("where", ["config", "settings"])
+def test_a_tokenizer_of_a_class_off_the_list_is_refused(tmp_path: Path, where: str) -> None:
+    foreign = {"tokenizer_class": "BertJapaneseTokenizer"}
+    checkpoint = with_vocabulary_only(
+        tmp_path / "in", foreign if where == "config" else {}, **(foreign if where == "settings" else {})
+    )
+    with pytest.raises(ModelError, match="BertJapaneseTokenizer"):
         import_checkpoint(request(checkpoint, labels=THREE))
 
 
