@@ -165,6 +165,26 @@ def test_int8_without_its_scales_is_refused() -> None:
         dequantise({"a": torch.zeros(2, 2, dtype=torch.int8)})
 
 
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int64, torch.bool, torch.float8_e4m3fn, torch.complex64])
+def test_weights_of_another_type_are_refused(kind: torch.dtype) -> None:
+    with pytest.raises(ModelError, match=str(kind).removeprefix("torch.")):
+        dequantise({"a": torch.zeros(2, 2).to(kind)})
+
+
+@pytest.mark.parametrize(
+    ("weight", "scale"),
+    [
+        (torch.zeros(2, 2), torch.ones(2)),
+        (torch.zeros(2, 2, dtype=torch.uint8), torch.ones(2)),
+        (torch.zeros(2, 2, dtype=torch.int8), torch.ones(2, dtype=torch.int8)),
+        (torch.zeros(2, dtype=torch.int8), torch.ones(2)),
+    ],
+)
+def test_scales_are_floats_and_those_of_int8_only(weight: torch.Tensor, scale: torch.Tensor) -> None:
+    with pytest.raises(ModelError, match="scale"):
+        dequantise({"a": weight, "a.scale": scale})
+
+
 def test_weights_that_are_not_finite_are_refused() -> None:
     with pytest.raises(ModelError, match="not finite"):
         dequantise({"a": torch.tensor([1.0, float("nan")])})
