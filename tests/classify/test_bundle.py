@@ -236,6 +236,12 @@ def test_weights_that_do_not_fit_are_refused(
         Engine.load(FLOAT32, bundle=bundle)
 
 
+def test_more_layers_than_the_configuration_counts_are_refused(bundle: Path) -> None:
+    change(bundle, "config.json", lambda it: it.update(num_hidden_layers=1))
+    with pytest.raises(ModelError, match="more layers than the 1"):
+        Engine.load(FLOAT32, bundle=bundle)
+
+
 def test_weights_of_another_shape_are_refused_without_a_packed_forward_too(tmp_path: Path) -> None:
     folder = write_bundle(tiny_distilbert(2), tmp_path, kinds=REVIEWS)
     weights = load_file(folder / "model.safetensors")
