@@ -196,6 +196,21 @@ def test_labels_are_never_guessed(tmp_path: Path) -> None:
     assert "--labels" in (caught.value.hint or "")
 
 
+def test_labels_in_a_list_are_no_labels(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tiny_bert(3), tmp_path / "in", id2label=THREE, num_labels=3)
+    with pytest.raises(ModelError, match="LABEL_0"):
+        import_checkpoint(request(checkpoint))
+
+
+def test_one_column_is_a_probability_only_when_somebody_says_so(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tiny_bert(1), tmp_path / "in", id2label={"0": "positive"})
+    with pytest.raises(ModelError, match="regression") as caught:
+        import_checkpoint(request(checkpoint))
+    assert "--labels positive" in (caught.value.hint or "")
+    head = import_checkpoint(request(checkpoint, labels=["positive"])).manifest.kinds["review"]
+    assert (head.labels, head.activation) == (("positive",), "sigmoid")
+
+
 def test_keys_off_the_list_do_not_reach_the_bundle(tmp_path: Path) -> None:
     checkpoint = write_checkpoint(
         tiny_bert(3), tmp_path / "in", auto_map={"AutoModel": "evil.Model"}, _extra="x"
@@ -218,7 +233,7 @@ def test_names_of_older_checkpoints_are_understood(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", ["no weights", "pickle", "no head", "regression", "no folder", "occupied", "labels"]
+    "damage", ["no weights", "pickle", "no head", "regression", "no folder", "occupied", "a file", "labels"]
 )
 def test_what_cannot_be_imported_leaves_nothing_behind(damage: str, tmp_path: Path) -> None:
     checkpoint = write_checkpoint(
@@ -242,6 +257,8 @@ def test_what_cannot_be_imported_leaves_nothing_behind(damage: str, tmp_path: Pa
         checkpoint = tmp_path / "nowhere" / "at" / "all"
     elif damage == "occupied":
         asked["to"] = checkpoint
+    elif damage == "a file":
+        asked["to"] = checkpoint / "config.json"
     else:
         asked["labels"] = ["negative", "positive"]
     before = sorted(path.name for path in tmp_path.iterdir())

@@ -62,9 +62,9 @@ def import_checkpoint(request: ImportRequest) -> Bundle:
         UsageError: the arguments do not fit the checkpoint.
         ModelError: the checkpoint cannot be served.
     """
-    if request.to.exists() and any(request.to.iterdir()):
+    if request.to.exists() and (not request.to.is_dir() or any(request.to.iterdir())):
         raise UsageError(
-            f"{request.to} is not empty", hint="name a new folder: a bundle is never changed in place"
+            f"{request.to} is no empty folder", hint="name a new folder: a bundle is never changed in place"
         )
     foreign = [kind for kind in request.kinds if kind not in KINDS]
     if foreign or not request.kinds:
@@ -143,16 +143,21 @@ def _head(request: ImportRequest, raw: Mapping[str, Any], architecture: Architec
     columns = architecture.columns
     if raw.get("problem_type") == "regression":
         raise ModelError("the checkpoint is a regression, it gives no probabilities")
+    several = raw.get("problem_type") == "multi_label_classification"
+    if columns == 1 and not several and not request.labels:
+        raise ModelError(
+            "the checkpoint has one column and does not say of what, so it may be a regression",
+            hint="if the sigmoid of it is a probability, say of what: --labels positive (or negative)",
+        )
     labels = (
         labels_given(request.labels, columns)
         if request.labels
         else labels_of_checkpoint(raw.get("id2label"), columns)
     )
-    independent = columns == 1 or raw.get("problem_type") == "multi_label_classification"
     return {
         "labels": list(labels),
         "columns": list(range(columns)),
-        "activation": "sigmoid" if independent else "softmax",
+        "activation": "sigmoid" if several or columns == 1 else "softmax",
         "temperature": 1.0,
     }
 

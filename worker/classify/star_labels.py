@@ -28,9 +28,14 @@ def labels_given(names: Sequence[str], columns: int) -> tuple[str, ...]:
     return labels
 
 
-def labels_of_checkpoint(id2label: Mapping[str, str] | None, columns: int) -> tuple[str, ...]:
-    """The same from a configuration's id2label. Raises ModelError when it says nothing: a guess would swap answers."""
-    names = [str((id2label or {}).get(str(column), f"LABEL_{column}")) for column in range(columns)]
+def labels_of_checkpoint(id2label: object, columns: int) -> tuple[str, ...]:
+    """The same from a configuration's id2label, whatever stands there.
+
+    Raises:
+        ModelError: it says nothing, and a guess would swap answers.
+    """
+    stored = id2label if isinstance(id2label, Mapping) else {}
+    names = [str(stored.get(str(column), f"LABEL_{column}")) for column in range(columns)]
     labels = None if any(_NAMELESS.match(name) for name in names) else _labels(names)
     if labels is None:
         raise ModelError(
