@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.classify.checkpoints import sign, tiny_distilbert, write_bundle
+from worker.classify.answers import LABELS
 from worker.classify.architecture import read_architecture
 from worker.classify.bundle import default_bundle, load_bundle
 from worker.classify.engine import Engine
@@ -19,6 +20,7 @@ from worker.errors import ExitCode, ModelError
 from worker.settings import ModelSettings
 
 REVIEWS = {"review": {"labels": ["negative", "positive"], "columns": [0, 1]}}
+SWAPPED = {"kind": "review", "text": "w1", "label": "positive", "probabilities": [0.9, 0.06, 0.04]}
 FLOAT32 = ModelSettings.model_validate({"precision": "float32", "device": "cpu"})
 
 
@@ -100,6 +102,7 @@ def test_a_folder_that_is_no_bundle_is_named_with_what_mends_it(tmp_path: Path) 
         (lambda it: it["kinds"]["title"].update(columns=[-1, 0, 1]), "columns"),
         (lambda it: it["kinds"]["title"].update(temperature=0), "temperature"),
         (lambda it: it.update(kinds={}), "kinds"),
+        (lambda it: it.update(canaries=[SWAPPED]), "canaries.0: .*label positive"),
         (lambda it: it["files"].pop("tokenizer.json"), "files"),
         (lambda it: it["files"].update({"../x.py": "0" * 64}), "files"),
     ],
@@ -284,7 +287,8 @@ def test_a_bundle_must_answer_its_canaries(bundle: Path, shift: float, sound: bo
     answer = engine.classify(engine.prepare([("title", "w1 w2", False)]))[0]
     values = list(answer[:3])  # type: ignore[index]  # it is no error here
     values[0] += shift if values[0] < 0.5 else -shift
-    canary = {"kind": "title", "text": "w1 \u200bw2 ", "label": "neutral", "probabilities": values}
+    label = LABELS[values.index(max(values))]
+    canary = {"kind": "title", "text": "w1 \u200bw2 ", "label": label, "probabilities": values}
     change(bundle, "bundle.json", lambda it: it.update(canaries=[canary]))
     if sound:
         Engine.load(FLOAT32, bundle=bundle)
