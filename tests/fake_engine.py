@@ -40,7 +40,7 @@ class FakeEngine:
         return [Text(kind, text, [len(text)], truncated) for kind, text, truncated in texts]
 
     def begin(self, texts: Sequence[Text]) -> Call:
-        call = Call([], [], 0)
+        call = Call(texts, [], [], 0)
         call.forwards += self._lanes.begin(lambda some: self.compute(some, call), [texts])
         return call
 

@@ -19,7 +19,13 @@ Minutes = Annotated[
     typer.Option(min=0.01, help="Let the schedule end after this time even if the epochs are not done."),
 ]
 Rate = Annotated[float, typer.Option(help="Peak learning rate: 2e-5 for base models, 1e-4 for small ones.")]
-Tokens = Annotated[int, typer.Option(min=8, help="Longest text in tokens; longer ones keep head and tail.")]
+Tokens = Annotated[
+    int,
+    typer.Option(
+        min=8,
+        help="Longest text in tokens; longer ones keep head and tail. Every text is cut to 2,000 characters first.",
+    ),
+]
 BatchTokens = Annotated[
     int, typer.Option(min=64, help="Padded tokens a batch; lower it when memory runs out.")
 ]

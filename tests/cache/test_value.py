@@ -23,11 +23,10 @@ def packed(answer: Remembered = ANSWER) -> bytes:
     return found
 
 
-@given(probability, probability, probability, st.booleans())
-def test_an_answer_comes_back_bit_for_bit_from_both_tiers(
-    a: float, b: float, c: float, truncated: bool
-) -> None:
-    answer = Remembered(a, b, c, truncated)
+@given(probability, probability, st.booleans())
+def test_an_answer_comes_back_bit_for_bit_from_both_tiers(a: float, b: float, truncated: bool) -> None:
+    shares = (a, (1 - a) * b, 1 - a - (1 - a) * b)
+    answer = Remembered(*(float(np.float32(share)) for share in shares), truncated)
     back = unseal(seal(packed(answer), KEY, NAMER.tag_key), KEY, NAMER.tag_key)
     assert back is not None
     for found in (unpack(packed(answer)), unpack(back)):
@@ -76,6 +75,8 @@ def test_a_value_made_without_the_secret_is_a_miss() -> None:
         struct.pack("<3f?", 2.0, 0.0, 0.0, False),
         struct.pack("<3f?", math.nan, 0.0, 1.0, False),
         struct.pack("<3f?", -0.1, 0.1, 1.0, False),
+        struct.pack("<3f?", 1.0, 1.0, 1.0, False),
+        struct.pack("<3f?", 0.0, 0.0, 0.0, False),
         struct.pack("<3fB", 0.0, 0.0, 1.0, 7),
     ],
 )

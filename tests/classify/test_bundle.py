@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.classify.checkpoints import sign, tiny_distilbert, write_bundle
+from worker.classify.answers import LABELS
 from worker.classify.architecture import read_architecture
 from worker.classify.bundle import default_bundle, load_bundle
 from worker.classify.engine import Engine
@@ -19,6 +20,7 @@ from worker.errors import ExitCode, ModelError
 from worker.settings import ModelSettings
 
 REVIEWS = {"review": {"labels": ["negative", "positive"], "columns": [0, 1]}}
+SWAPPED = {"kind": "review", "text": "w1", "label": "positive", "probabilities": [0.9, 0.06, 0.04]}
 FLOAT32 = ModelSettings.model_validate({"precision": "float32", "device": "cpu"})
 
 
@@ -100,6 +102,7 @@ def test_a_folder_that_is_no_bundle_is_named_with_what_mends_it(tmp_path: Path) 
         (lambda it: it["kinds"]["title"].update(columns=[-1, 0, 1]), "columns"),
         (lambda it: it["kinds"]["title"].update(temperature=0), "temperature"),
         (lambda it: it.update(kinds={}), "kinds"),
+        (lambda it: it.update(canaries=[SWAPPED]), "canaries.0: .*label positive"),
         (lambda it: it["files"].pop("tokenizer.json"), "files"),
         (lambda it: it["files"].update({"../x.py": "0" * 64}), "files"),
     ],
@@ -165,20 +168,65 @@ def test_int8_without_its_scales_is_refused() -> None:
         dequantise({"a": torch.zeros(2, 2, dtype=torch.int8)})
 
 
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int64, torch.bool, torch.float8_e4m3fn, torch.complex64])
+def test_weights_of_another_type_are_refused(kind: torch.dtype) -> None:
+    with pytest.raises(ModelError, match=str(kind).removeprefix("torch.")):
+        dequantise({"a": torch.zeros(2, 2).to(kind)})
+
+
+@pytest.mark.parametrize(
+    ("weight", "scale"),
+    [
+        (torch.zeros(2, 2), torch.ones(2)),
+        (torch.zeros(2, 2, dtype=torch.uint8), torch.ones(2)),
+        (torch.zeros(2, 2, dtype=torch.int8), torch.ones(2, dtype=torch.int8)),
+        (torch.zeros(2, dtype=torch.int8), torch.ones(2)),
+    ],
+)
+def test_scales_are_floats_and_those_of_int8_only(weight: torch.Tensor, scale: torch.Tensor) -> None:
+    with pytest.raises(ModelError, match="scale"):
+        dequantise({"a": weight, "a.scale": scale})
+
+
 def test_weights_that_are_not_finite_are_refused() -> None:
     with pytest.raises(ModelError, match="not finite"):
         dequantise({"a": torch.tensor([1.0, float("nan")])})
 
 
-def test_a_pickle_is_not_read(tmp_path: Path) -> None:
-    torch.save({"a": torch.zeros(1)}, tmp_path / "model.safetensors")
+def test_a_pickle_is_not_read(bundle: Path) -> None:
+    torch.save({"a": torch.zeros(1)}, bundle / "model.safetensors")
+    sign(bundle, json.loads((bundle / "bundle.json").read_text()))
     with pytest.raises(ModelError, match="not a safetensors file"):
-        read_weights(tmp_path / "model.safetensors")
+        read_weights(load_bundle(bundle))
+
+
+def test_weights_that_change_while_they_are_served_change_no_answer(bundle: Path) -> None:
+    engine = Engine.load(FLOAT32, bundle=bundle)
+    texts = engine.prepare([("title", f"w{number} w2 w3", False) for number in range(20)])
+    before = engine.classify(texts)
+    with (bundle / "model.safetensors").open("r+b") as file:
+        file.seek(-20_000, 2)  # in place: the same file, as `cp` over it or `rsync --inplace` write
+        file.write(bytes(20_000))
+    assert engine.classify(texts) == before
+    (bundle / "model.safetensors").write_bytes(b"")
+    assert engine.classify(texts) == before
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_a_file_that_changes_between_the_check_and_the_loading_is_refused(bundle: Path, name: str) -> None:
+    checked = load_bundle(bundle)
+    (bundle / name).write_bytes((bundle / name).read_bytes().replace(b"w", b"v", 1))
+    with pytest.raises(ModelError, match="SHA-256 differs"):
+        checked.content(name)
 
 
 @pytest.mark.parametrize(
     ("key", "value", "complaint"),
-    [("classifier.weight", None, "classifier.weight"), ("classifier.weight", torch.zeros(4, 32), "shape")],
+    [
+        ("classifier.weight", None, "classifier.weight"),
+        ("classifier.weight", torch.zeros(4, 32), "shape"),
+        ("bert.embeddings.position_embeddings.weight", torch.zeros(100, 32), r"\[100, 32\], not \[140, 32\]"),
+    ],
 )
 def test_weights_that_do_not_fit_are_refused(
     bundle: Path, key: str, value: torch.Tensor | None, complaint: str
@@ -188,6 +236,12 @@ def test_weights_that_do_not_fit_are_refused(
     save_file(weights if value is None else {**weights, key: value}, bundle / "model.safetensors")
     sign(bundle, json.loads((bundle / "bundle.json").read_text()))
     with pytest.raises(ModelError, match=complaint):
+        Engine.load(FLOAT32, bundle=bundle)
+
+
+def test_more_layers_than_the_configuration_counts_are_refused(bundle: Path) -> None:
+    change(bundle, "config.json", lambda it: it.update(num_hidden_layers=1))
+    with pytest.raises(ModelError, match="more layers than the 1"):
         Engine.load(FLOAT32, bundle=bundle)
 
 
@@ -212,9 +266,15 @@ def test_mpnet_counts_its_positions_from_two() -> None:
     assert read_architecture(config).max_tokens == 512
 
 
-def test_a_tokenizer_of_another_model_is_refused(bundle: Path) -> None:
+@pytest.mark.parametrize("change", ["more pieces", "a gap", "a frame of its own"])
+def test_a_tokenizer_of_another_model_is_refused(bundle: Path, change: str) -> None:
     document = json.loads((bundle / "tokenizer.json").read_text())
-    document["model"]["vocab"] |= {f"more{number}": 204 + number for number in range(10)}
+    if change == "more pieces":
+        document["model"]["vocab"] |= {f"more{number}": 204 + number for number in range(10)}
+    elif change == "a gap":  # as many ids as embeddings, one of them beyond
+        document["model"]["vocab"]["w199"] = 204
+    else:
+        document["post_processor"]["special_tokens"]["</s>"]["ids"] = [204]
     (bundle / "tokenizer.json").write_text(json.dumps(document))
     sign(bundle, json.loads((bundle / "bundle.json").read_text()))
     with pytest.raises(ModelError, match="embeddings"):
@@ -227,7 +287,8 @@ def test_a_bundle_must_answer_its_canaries(bundle: Path, shift: float, sound: bo
     answer = engine.classify(engine.prepare([("title", "w1 w2", False)]))[0]
     values = list(answer[:3])  # type: ignore[index]  # it is no error here
     values[0] += shift if values[0] < 0.5 else -shift
-    canary = {"kind": "title", "text": "w1 \u200bw2 ", "label": "neutral", "probabilities": values}
+    label = LABELS[values.index(max(values))]
+    canary = {"kind": "title", "text": "w1 \u200bw2 ", "label": label, "probabilities": values}
     change(bundle, "bundle.json", lambda it: it.update(canaries=[canary]))
     if sound:
         Engine.load(FLOAT32, bundle=bundle)

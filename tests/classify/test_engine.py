@@ -11,11 +11,13 @@ import pytest
 import torch
 
 from tests.classify.conftest import EngineMaker
+from worker.classify import sentiment, tokenise
 from worker.classify.answers import KINDS
 from worker.classify.engine import Call, ClassifyError, Engine, Probabilities, Text
 from worker.classify.forward import PackedForward
 from worker.classify.normalise import NORMALISER_VERSION
 from worker.classify.rescue import Budget, is_device_lost, is_out_of_memory
+from worker.classify.tokenise import Tokeniser
 from worker.errors import ModelError
 from worker.telemetry import metrics
 
@@ -136,12 +138,55 @@ def test_a_text_that_does_not_fit_the_memory_alone_fails_alone(fresh_engine: Eng
     assert answers[1] == ClassifyError("out_of_memory", "MemoryError")
 
 
+def test_a_text_that_found_no_memory_for_a_while_is_answered(fresh_engine: Engine) -> None:
+    texts = [text(10 + number) for number in range(6)]
+    expected = fresh_engine.classify(texts)
+    tried = 0
+
+    def strike(some: Sequence[Sequence[int]], rows: Rows) -> Rows:
+        nonlocal tried
+        tried += 1
+        if tried <= 11:  # six texts, halved down to each alone
+            raise MemoryError
+        return rows
+
+    fault = Fault(fresh_engine, strike)
+    assert fresh_engine.classify(texts) == expected
+    assert (fault.struck, tried) == (11, 11 + 6)
+    assert (fresh_engine.last_call.out_of_memory, fresh_engine.last_call.failed_texts) == (11, 0)
+
+
 def test_a_lost_device_is_an_error_for_all(fresh_engine: Engine) -> None:
     error = RuntimeError("CUDA error: device-side assert triggered")
     fault = Fault(fresh_engine, raise_for_poison(error))
     with pytest.raises(ModelError, match="device is lost"):
         fresh_engine.classify([text(10), text(POISON)])
     assert fault.struck == 1, "nothing more may be asked of a lost device"
+
+
+@pytest.mark.parametrize("rows", [RuntimeError("could not create a primitive"), float("nan"), MemoryError()])
+def test_a_device_that_fails_on_whatever_it_is_given_is_an_error_for_all(
+    fresh_engine: Engine, rows: Exception | float
+) -> None:
+    def strike(some: Sequence[Sequence[int]], _: Rows) -> Rows:
+        if isinstance(rows, Exception):
+            raise rows
+        return [[rows] * 5 for _ in some], 0
+
+    fault = Fault(fresh_engine, strike)
+    with pytest.raises(ModelError, match="fails on any text"):
+        fresh_engine.classify([text(10 + number) for number in range(30)])
+    assert fault.struck >= 2, "the texts, and the harmless one"
+
+
+def test_a_model_that_cannot_answer_a_harmless_text_does_not_start(
+    make_engine: EngineMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        PackedForward, "logits", lambda _, some: ([[float("inf")] * 5 for _ in some], len(some))
+    )
+    with pytest.raises(ModelError, match="harmless"):
+        make_engine()
 
 
 def test_a_halved_budget_comes_back() -> None:
@@ -197,6 +242,7 @@ def test_the_budget_never_falls_below_what_makes_sense() -> None:
         (MemoryError(), True, False),
         (torch.OutOfMemoryError("CUDA out of memory"), True, False),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True, False),
+        (RuntimeError("std::bad_alloc"), True, False),
         (RuntimeError("CUDA error: an illegal memory access was encountered"), False, True),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False, False),
         (ValueError("out of memory"), False, False),
@@ -279,6 +325,26 @@ def test_kernels_that_give_other_bits_have_another_identity(
         return rows, padding
 
     monkeypatch.setattr(PackedForward, "logits", other_kernels)
+    after = make_engine("float32").identity
+    assert after != before
+    assert after.rpartition("/")[0] == before.rpartition("/")[0]
+
+
+@pytest.mark.parametrize("part", ["tokenise", "cut", "probabilities"])
+def test_what_stands_between_text_and_answer_is_in_the_identity(
+    make_engine: EngineMaker, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    before = make_engine("float32").identity
+    if part == "tokenise":
+        encode = Tokeniser.encode
+        monkeypatch.setattr(
+            Tokeniser, "encode", lambda self, texts: [(ids[:-1], cut) for ids, cut in encode(self, texts)]
+        )
+    elif part == "cut":
+        monkeypatch.setattr(tokenise, "head_and_tail", lambda ids, most, **_: ids[: most - 1])
+    else:
+        exact = sentiment.with_neutral  # only reviews of the tiny bundle have no neutral column
+        monkeypatch.setattr(sentiment, "with_neutral", lambda p, share: exact(p, share)[::-1])
     after = make_engine("float32").identity
     assert after != before
     assert after.rpartition("/")[0] == before.rpartition("/")[0]

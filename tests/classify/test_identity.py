@@ -4,12 +4,15 @@ import random
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.classify.checkpoints import tiny_bert, write_bundle
 from tests.classify.conftest import EngineMaker
+from worker.classify import pack, precision
 from worker.classify.engine import ClassifyError, Engine, Probabilities, Text
+from worker.classify.linear import Kernel
 
 TOKEN = st.integers(3, 203)
 BODY = st.one_of(st.lists(TOKEN, max_size=12), st.lists(TOKEN, min_size=100, max_size=126))
@@ -128,6 +131,23 @@ def test_heads_of_an_odd_width_keep_the_promise(make_engine: EngineMaker, tmp_pa
     served = make_engine("float32", write_bundle(model, tmp_path))
     texts = [text("title", list(range(3, 3 + length))) for length in [*range(1, 60), *[17] * 7, *[23] * 5]]
     assert served.classify(texts) == alone(served, texts)
+
+
+@pytest.mark.parametrize("floor", [pack.ROW_FLOOR, 1], ids=["with the floor", "without"])
+def test_mkl_keeps_the_promise_because_of_the_floor(
+    make_engine: EngineMaker, monkeypatch: pytest.MonkeyPatch, floor: int
+) -> None:
+    """On some processors oneDNN keeps it whatever is done, and no test above could fail; MKL needs the floor."""
+    if not torch.backends.mkl.is_available():
+        pytest.skip("this torch has no MKL")
+    monkeypatch.setattr(precision, "usable_kernel", lambda _: Kernel.BLAS)
+    monkeypatch.setattr(pack, "ROW_FLOOR", floor)
+    monkeypatch.setattr(pack, "ROW_STEP", floor)
+    engine = make_engine("float32")
+    random.seed(5)
+    texts = [text("title", random.choices(range(3, 204), k=length)) for length in [*range(1, 40), 63, 126]]
+    assert "packed-blas" in engine.identity
+    assert (engine.classify(texts) == alone(engine, texts)) is (floor > 1)
 
 
 @pytest.mark.parametrize("lanes", [1, 3])

@@ -7,8 +7,17 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer
 
-from tests.classify.checkpoints import FAMILIES, tiny_bert, tiny_distilbert, tokenizer, write_checkpoint
+from tests.classify.checkpoints import (
+    FAMILIES,
+    WORDS,
+    tiny_bert,
+    tiny_distilbert,
+    tokenizer,
+    write_checkpoint,
+)
 from worker.classify.engine import Engine, Probabilities
 from worker.classify.importer import ImportRequest, import_checkpoint
 from worker.classify.star_labels import labels_given, labels_of_checkpoint
@@ -130,6 +139,51 @@ def test_a_checkpoint_without_its_vocabulary_is_refused(tmp_path: Path, lost: st
         import_checkpoint(request(checkpoint, labels=THREE))
 
 
+def with_vocabulary_only(folder: Path, config: dict[str, Any], **settings: Any) -> Path:
+    """A checkpoint of before tokenizer.json, whose vocabulary tells capitals apart."""
+    checkpoint = write_checkpoint(tiny_bert(3), folder, **config)
+    (checkpoint / "tokenizer.json").unlink()
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "Word", "word", *WORDS[:197]]
+    (checkpoint / "vocab.txt").write_text("\n".join(words))
+    (checkpoint / "tokenizer_config.json").write_text(json.dumps(settings))
+    return checkpoint
+
+
+def test_of_a_checkpoint_with_a_vocabulary_only_what_is_listed_reaches_transformers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = {"auto_map": {"AutoTokenizer": ["evil.Tokenizer", None]}}
+    mask = {"content": "[MASK]", "__type": "AddedToken", "lstrip": True}
+    checkpoint = with_vocabulary_only(
+        tmp_path / "in", {**code, "_x": {"y": {}}}, **code, do_lower_case=False, mask_token=mask
+    )
+    (checkpoint / "evil.py").write_text("raise SystemExit(9)")
+    seen: dict[str, Any] = {}
+    genuine = AutoTokenizer.from_pretrained
+
+    def from_pretrained(folder: Path, **options: Any) -> Any:
+        seen.update({path.name: path.read_text() for path in folder.iterdir()})
+        return genuine(folder, **options)
+
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", from_pretrained)
+    bundle = import_checkpoint(request(checkpoint, labels=THREE))
+    assert set(seen) == {"vocab.txt", "config.json", "tokenizer_config.json"}
+    assert json.loads(seen["tokenizer_config.json"]) == {"do_lower_case": False, "mask_token": "[MASK]"}
+    assert {"auto_map", "_x"}.isdisjoint(json.loads(seen["config.json"]))
+    made = Tokenizer.from_file(str(bundle.folder / "tokenizer.json"))
+    assert made.encode("Word word").tokens == ["[CLS]", "Word", "word", "[SEP]"]
+
+
+@pytest.mark.parametrize("where", ["config", "settings"])
+def test_a_tokenizer_of_a_class_off_the_list_is_refused(tmp_path: Path, where: str) -> None:
+    foreign = {"tokenizer_class": "BertJapaneseTokenizer"}
+    checkpoint = with_vocabulary_only(
+        tmp_path / "in", foreign if where == "config" else {}, **(foreign if where == "settings" else {})
+    )
+    with pytest.raises(ModelError, match="BertJapaneseTokenizer"):
+        import_checkpoint(request(checkpoint, labels=THREE))
+
+
 def test_all_files_of_a_bundle_may_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
     bundle = import_checkpoint(request(write_checkpoint(tiny_bert(3), tmp_path / "in"), labels=THREE))
     (tmp_path / "plain").touch()
@@ -140,6 +194,21 @@ def test_labels_are_never_guessed(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="LABEL_0") as caught:
         import_checkpoint(request(write_checkpoint(tiny_bert(3), tmp_path / "in")))
     assert "--labels" in (caught.value.hint or "")
+
+
+def test_labels_in_a_list_are_no_labels(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tiny_bert(3), tmp_path / "in", id2label=THREE, num_labels=3)
+    with pytest.raises(ModelError, match="LABEL_0"):
+        import_checkpoint(request(checkpoint))
+
+
+def test_one_column_is_a_probability_only_when_somebody_says_so(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tiny_bert(1), tmp_path / "in", id2label={"0": "positive"})
+    with pytest.raises(ModelError, match="regression") as caught:
+        import_checkpoint(request(checkpoint))
+    assert "--labels positive" in (caught.value.hint or "")
+    head = import_checkpoint(request(checkpoint, labels=["positive"])).manifest.kinds["review"]
+    assert (head.labels, head.activation) == (("positive",), "sigmoid")
 
 
 def test_keys_off_the_list_do_not_reach_the_bundle(tmp_path: Path) -> None:
@@ -160,11 +229,11 @@ def test_names_of_older_checkpoints_are_understood(tmp_path: Path) -> None:
     old["bert.embeddings.position_ids"] = torch.arange(140)
     save_file(old, checkpoint / "model.safetensors")
     bundle = import_checkpoint(request(checkpoint, labels=THREE))
-    assert set(load_file(bundle.weights_file)) == set(weights)
+    assert set(load_file(bundle.folder / "model.safetensors")) == set(weights)
 
 
 @pytest.mark.parametrize(
-    "damage", ["no weights", "pickle", "no head", "regression", "no folder", "occupied", "labels"]
+    "damage", ["no weights", "pickle", "no head", "regression", "no folder", "occupied", "a file", "labels"]
 )
 def test_what_cannot_be_imported_leaves_nothing_behind(damage: str, tmp_path: Path) -> None:
     checkpoint = write_checkpoint(
@@ -188,6 +257,8 @@ def test_what_cannot_be_imported_leaves_nothing_behind(damage: str, tmp_path: Pa
         checkpoint = tmp_path / "nowhere" / "at" / "all"
     elif damage == "occupied":
         asked["to"] = checkpoint
+    elif damage == "a file":
+        asked["to"] = checkpoint / "config.json"
     else:
         asked["labels"] = ["negative", "positive"]
     before = sorted(path.name for path in tmp_path.iterdir())
@@ -207,6 +278,11 @@ def test_what_cannot_be_imported_leaves_nothing_behind(damage: str, tmp_path: Pa
         (["POSITIVE", "Neg"], ["positive", "negative"]),
         (["1", "2", "3"], THREE),
         (["1 star", "2 stars", "3 stars", "4 stars"], ["negative", "negative", "positive", "positive"]),
+        (["1", "3", "5"], THREE),
+        (["5 stars", "1 star"], ["positive", "negative"]),
+        (["1", "2", "4", "5"], ["negative", "negative", "positive", "positive"]),
+        (["1", "1", "3", "5"], ["negative", *THREE]),
+        (["3", "2", "1"], ["positive", "neutral", "negative"]),
         (["差评", "中性", "好评"], THREE),
         (["very_negative", "negative", "neutral", "positive", "very_positive"],
          ["negative", "negative", "neutral", "positive", "positive"]),

@@ -150,6 +150,7 @@ def test_ties_go_to_neutral_and_then_to_positive(
     "head",
     [
         {"labels": ["negative", "positive"], "columns": [0]},
+        {"labels": ["negative", "positive"], "columns": [1, 1]},
         {"labels": ["LABEL_0", "LABEL_1"], "columns": [0, 1]},
         {"labels": ["negative", "neutral"], "columns": [0, 1]},
         {"labels": ["positive"], "columns": [0]},

@@ -15,6 +15,7 @@ from worker.classify.linear import Kernel
 from worker.classify.pack import pack
 from worker.classify.precision import usable_kernel
 from worker.classify.weights import read_weights
+from worker.errors import ModelError
 
 TEXTS = [[0, *range(4, 4 + length), 2] for length in (0, 1, 5, 5, 30, 126)]
 TWO_KINDS = {"review": {"labels": ["negative", "positive"], "columns": [0, 1]}}
@@ -30,9 +31,7 @@ def stock(model: PreTrainedModel, dtype: torch.dtype) -> np.ndarray:
 
 def packed(model: PreTrainedModel, folder: Path, dtype: torch.dtype, kernel: Kernel) -> np.ndarray:
     bundle = load_bundle(write_bundle(model, folder, kinds=TWO_KINDS))
-    encoder = PackedEncoder(
-        bundle.architecture, read_weights(bundle.weights_file), dtype, kernel, torch.device("cpu")
-    )
+    encoder = PackedEncoder(bundle.architecture, read_weights(bundle), dtype, kernel, torch.device("cpu"))
     return encoder.logits(pack(TEXTS)).numpy()
 
 
@@ -68,6 +67,13 @@ def test_every_family_is_either_packed_or_says_why_not() -> None:
     for name, make in FAMILIES.items():
         config = {key: value for key, value in make(2).config.to_dict().items() if key in ALLOWED_KEYS}
         assert (read_architecture(config).why_not_packed is None) == (name in {"bert", "roberta"})
+
+
+def test_roberta_needs_a_row_for_each_position_that_it_counts(tmp_path: Path) -> None:
+    model = tiny_roberta()
+    model.roberta.embeddings.position_embeddings = torch.nn.Embedding(138, 32)  # those of its 138 tokens only
+    with pytest.raises(ModelError, match=r"\[138, 32\], not \[140, 32\]"):
+        packed(model, tmp_path, torch.float32, Kernel.BLAS)
 
 
 def test_roberta_counts_positions_from_the_padding_id_on() -> None:

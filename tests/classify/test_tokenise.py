@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from tokenizers import processors
 
 from tests.classify.checkpoints import tokenizer
 from tests.classify.conftest import EngineMaker
@@ -67,8 +68,11 @@ def test_a_definition_that_is_none_is_refused(definition: bytes) -> None:
         Tokeniser(definition, 16)
 
 
-def test_a_tokenizer_that_adds_no_leading_token_is_refused() -> None:
+@pytest.mark.parametrize("closes", [False, True])
+def test_a_tokenizer_that_adds_no_leading_token_is_refused(closes: bool) -> None:
     bare = tokenizer()
-    bare.post_processor = None
+    bare.post_processor = (
+        processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 2)]) if closes else None
+    )
     with pytest.raises(ModelError, match="no row to classify it by"):
         Tokeniser(bare.to_str().encode(), 16)

@@ -22,7 +22,9 @@ from confluent_kafka import KafkaError, KafkaException
 from tests.fake_engine import FakeEngine
 from worker.cache.tiers import Cache
 from worker.classify.answers import Text
+from worker.classify.rescue import is_device_lost
 from worker.cli import main as run_and_report
+from worker.errors import ModelError
 from worker.pipeline import prepare, service
 from worker.stream.exactly_once import ExactlyOncePublisher
 from worker.stream.intake import Intake
@@ -101,8 +103,10 @@ class Forward:
             while self._gate.exists():
                 time.sleep(0.005)
         if self._count == self._failing:
-            announce("DEVICE LOST")
-            raise RuntimeError("the device was lost")
+            error = RuntimeError("CUDA error: an illegal memory access was encountered")
+            if is_device_lost(error):  # the engine's own judgement, or nothing is injected
+                announce("DEVICE LOST")
+                raise ModelError("the device is lost") from error
 
 
 def main() -> int:

@@ -89,7 +89,7 @@ def test_a_device_that_breaks_down_ends_the_worker_and_its_successor_reads_again
     arena.feed_reviews(300)
     settings = {"DELIVERY": mode, "WINDOW_MAX_RECORDS": "20"}
     worker = arena.worker("--failing", "4", **settings)
-    assert worker.wait() == ExitCode.BUG
+    assert worker.wait() == ExitCode.MODEL
     assert "DEVICE LOST" in worker.log()
     committed = committed_now(arena)
     done = {source for source in arena.fed if source[2] < committed[source[:2]]}

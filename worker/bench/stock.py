@@ -21,7 +21,7 @@ def stock_model(bundle: Bundle, precision: str) -> Any:
     factory: Any = AutoModelForSequenceClassification  # transformers leaves it untyped
     model = factory.from_config(config, attn_implementation="sdpa")
     # What is stored and not needed (an old checkpoint's pooler) the worker passes over as well.
-    missing, _ = model.load_state_dict(read_weights(bundle.weights_file), strict=False)
+    missing, _ = model.load_state_dict(read_weights(bundle), strict=False)
     lost = [name for name in missing if not name.endswith("position_ids")]
     if lost:
         raise RuntimeError(f"the stock model is not the bundle's: {lost}")

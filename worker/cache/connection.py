@@ -29,6 +29,8 @@ _FROM_URL = frozenset(
 )  # fmt: skip
 """What a URL may say. Time-outs, retries and protocol are ours."""
 
+CUT_AFTER_S = 2.0
+"""Age at which a call that still goes on (a server that sends a byte now and then) is cut off, by the next one who wants one."""
 
 Command = tuple[bytes | int, ...]
 

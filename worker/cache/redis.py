@@ -6,15 +6,13 @@ import threading
 import time
 from collections.abc import Sequence
 
-from worker.cache.connection import RedisConnection, UnexpectedAnswerError, fault_of
+from worker.cache.connection import CUT_AFTER_S, RedisConnection, UnexpectedAnswerError, fault_of
 from worker.cache.guard import Guard
 from worker.telemetry import metrics
 
 STRAY_TIMEOUT_S = 0.5
 """Each wait of the connection's own thread for bytes, and for connecting: after it, nobody waits for that answer any more,
 but an answer that comes a little late leaves the connection usable."""
-CUT_AFTER_S = 2.0
-"""Age at which a call that still goes on (a server that sends a byte now and then) is cut off."""
 
 
 class _Request:
@@ -48,12 +46,13 @@ class RedisReader:
 
     def get_many(self, keys: Sequence[bytes]) -> list[object]:
         """What Redis holds for each key, unchecked; an empty list when it cannot tell in time. Never raises."""
+        started = time.monotonic()
+        held_up = self._last if self._last is not None and not self._last.done.is_set() else None
+        if held_up is not None and started - held_up.started > CUT_AFTER_S:
+            self._connection.cut()  # while the breaker is open too: nothing else ends the call
         if not self._guard.allows():
             return []
-        started = time.monotonic()
-        if self._last is not None and not self._last.done.is_set():
-            if started - self._last.started > CUT_AFTER_S:
-                self._connection.cut()
+        if held_up is not None:
             self._guard.failed("timeout", "no answer in time")
             return []
         request = self._last = _Request(keys)

@@ -15,6 +15,8 @@ _ANSWER = struct.Struct("<3f?")
 _TAG_BYTES = 8
 ANSWER_BYTES = _ANSWER.size
 SEALED_BYTES = 1 + ANSWER_BYTES + _TAG_BYTES
+_SLACK = 1e-5
+"""Three probabilities rounded to float32 add up to 1 within 1e-7; room for a model that sums its columns in another order."""
 _VERSION_BYTE = bytes([VERSION])
 
 
@@ -65,5 +67,11 @@ def _tag(body: bytes, key: bytes, tag_key: bytes) -> bytes:
 
 
 def _are_probabilities(answer: Remembered) -> bool:
-    """All in [0, 1], which NaN is not."""
-    return 0.0 <= answer[0] <= 1.0 and 0.0 <= answer[1] <= 1.0 and 0.0 <= answer[2] <= 1.0
+    """All in [0, 1], which NaN is not, and together 1 as far as float32 can tell."""
+    negative, neutral, positive, _ = answer
+    return (
+        0.0 <= negative <= 1.0
+        and 0.0 <= neutral <= 1.0
+        and 0.0 <= positive <= 1.0
+        and abs(negative + neutral + positive - 1.0) < _SLACK
+    )

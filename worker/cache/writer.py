@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from worker.cache.connection import Command, RedisConnection, fault_of
+from worker.cache.connection import CUT_AFTER_S, Command, RedisConnection, fault_of
 from worker.cache.guard import Guard
 from worker.cache.value import seal
 from worker.telemetry import metrics
@@ -45,12 +45,18 @@ class RedisWriter:
         self._changed = threading.Condition()
         self._closing = False
         self._busy = False
+        self._taken_at = 0.0
         self._thread = threading.Thread(target=self._serve, name="tagline-cache-write", daemon=True)
         self._thread.start()
 
     def put_many(self, entries: Sequence[Entry]) -> None:
-        """Store these later. The newest are dropped when the queue is full: the oldest are about to be written."""
+        """Store these later. The newest are dropped when the queue is full: the oldest are about to be written.
+
+        Cuts off a call that goes on for too long.
+        """
         with self._changed:
+            if self._busy and time.monotonic() - self._taken_at > CUT_AFTER_S:
+                self._connection.cut()
             fitting = entries[: max(0, self._limit - len(self._waiting))] if not self._closing else []
             self._waiting.extend(fitting)
             self._changed.notify_all()
@@ -84,7 +90,7 @@ class RedisWriter:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closing)
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-            self._busy = bool(batch)
+            self._busy, self._taken_at = bool(batch), time.monotonic()
             return batch
 
     def _write(self, batch: list[Entry]) -> None:

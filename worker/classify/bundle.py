@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from worker.classify.architecture import Architecture, read_architecture
-from worker.classify.manifest import CONFIG, FORMAT, HASHED_FILES, MANIFEST, TOKENIZER, WEIGHTS, Manifest
+from worker.classify.manifest import CONFIG, FORMAT, HASHED_FILES, MANIFEST, Manifest
 from worker.classify.normalise import NORMALISER_VERSION
 from worker.errors import ModelError
 
@@ -34,14 +34,13 @@ class Bundle:
         """The short form that names the model."""
         return self.full_digest[:DIGEST_DIGITS]
 
-    @property
-    def weights_file(self) -> Path:
-        """The safetensors file."""
-        return self.folder / WEIGHTS
+    def content(self, name: str) -> bytes:
+        """One of the hashed files, whole: what is returned is what was hashed, and no later change of the file reaches it.
 
-    def tokenizer_definition(self) -> bytes:
-        """Content of tokenizer.json."""
-        return (self.folder / TOKENIZER).read_bytes()
+        Raises:
+            ModelError: the file is gone, or no longer the one that was checked.
+        """
+        return _checked(self.folder / name, self.manifest.files[name])
 
     @property
     def stored_bytes(self) -> int:
@@ -55,7 +54,7 @@ def default_bundle() -> Path:
 
 
 def load_bundle(folder: Path | None = None) -> Bundle:
-    """Check a bundle's manifest, hashes and configuration; the shipped one when no folder is given. Reads every file once.
+    """Check a bundle's manifest, hashes and configuration; the shipped one when no folder is given. Reads every file.
 
     Raises:
         ModelError: with the first thing that does not fit and what mends it.
@@ -80,10 +79,9 @@ def load_bundle(folder: Path | None = None) -> Bundle:
         )
     for name, expected in manifest.files.items():
         if sha256_of_file(folder / name) != expected:
-            raise ModelError(
-                f"{folder / name} is not the file that {MANIFEST} names: its SHA-256 differs", hint=_REMEDY
-            )
-    architecture = read_architecture(_read_json(folder, CONFIG))
+            raise _differs(folder / name)
+    config = _checked(folder / CONFIG, manifest.files[CONFIG])
+    architecture = read_architecture(_parsed(folder / CONFIG, config))
     _check_fit(manifest, architecture)
     return Bundle(folder, manifest, architecture, digest_of(document))
 
@@ -104,10 +102,24 @@ def sha256_of_file(path: Path) -> str:
         raise ModelError(f"{path} cannot be read: {error.strerror}", hint=_REMEDY) from error
 
 
+def _checked(path: Path, expected: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}", hint=_REMEDY) from error
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise _differs(path)
+    return content
+
+
+def _differs(path: Path) -> ModelError:
+    return ModelError(f"{path} is not the file that {MANIFEST} names: its SHA-256 differs", hint=_REMEDY)
+
+
 def _read_json(folder: Path, name: str) -> dict[str, Any]:
     path = folder / name
     try:
-        document = json.loads(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise ModelError(
             f"{folder} is no model bundle: it has no {name}",
@@ -115,6 +127,12 @@ def _read_json(folder: Path, name: str) -> dict[str, Any]:
         ) from error
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}", hint=_REMEDY) from error
+    return _parsed(path, content)
+
+
+def _parsed(path: Path, content: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not JSON", hint=_REMEDY) from error
     if not isinstance(document, dict):

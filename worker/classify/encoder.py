@@ -53,7 +53,11 @@ class PackedEncoder:
         kernel: Kernel,
         device: "torch.device",
     ) -> None:
-        """`weights` in float32, named as transformers names them. Raises ModelError when one is missing or misshapen."""
+        """`weights` in float32, named as transformers names them.
+
+        Raises:
+            ModelError: one is missing or misshapen, or there are more layers than the configuration counts.
+        """
         import torch
 
         self._shape = architecture
@@ -66,13 +70,19 @@ class PackedEncoder:
         prefix = "bert." if architecture.model_type == "bert" else "roberta."
         hidden = architecture.hidden
         words = self._get(f"{prefix}embeddings.word_embeddings.weight", None, hidden)
-        positions = self._get(f"{prefix}embeddings.position_embeddings.weight", None, hidden)
+        rows = architecture.first_position + architecture.max_tokens
+        positions = self._get(f"{prefix}embeddings.position_embeddings.weight", rows, hidden)
         types = self._get(f"{prefix}embeddings.token_type_embeddings.weight", None, hidden)
         self.vocabulary = words.shape[0]
         self._words = words.to(device, dtype)
         self._positions = (positions[architecture.first_position :] + types[0]).to(device, dtype)
         self._norm = self._make_norm(f"{prefix}embeddings.LayerNorm")
         last = architecture.layers - 1
+        if any(key.startswith(f"{prefix}encoder.layer.{last + 1}.") for key in weights):
+            raise ModelError(
+                f"the weights have more layers than the {last + 1} of config.json",
+                hint="config.json or model.safetensors belongs to another model",
+            )
         self._layers = [
             self._make_layer(f"{prefix}encoder.layer.{i}.", last=i == last) for i in range(last + 1)
         ]

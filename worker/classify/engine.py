@@ -14,8 +14,10 @@ from worker.classify.answers import CallStats, ClassifyError, Probabilities, Tex
 from worker.classify.bundle import Bundle, load_bundle
 from worker.classify.canary import check_canaries
 from worker.classify.device import available_cores
+from worker.classify.fingerprint import fingerprint
 from worker.classify.forward import Forward, make_forward
 from worker.classify.lanes import Lanes, gather
+from worker.classify.manifest import TOKENIZER
 from worker.classify.plan import plan_forwards
 from worker.classify.rescue import Budget, is_device_lost, is_out_of_memory
 from worker.classify.sentiment import probabilities_of
@@ -29,12 +31,14 @@ __all__ = ["Call", "CallStats", "ClassifyError", "Engine", "Probabilities", "Tex
 CPU_TOKENS = 1_024
 """Tokens of one forward on a CPU. Measured: 512 is 3 to 9 % slower, 2,048 equal within noise and slower to answer."""
 CUDA_TOKENS = 16_384
+UNKNOWN_KIND, OUT_OF_MEMORY = "unknown_kind", "out_of_memory"
 
 
 @dataclass(slots=True, eq=False)
 class Call:
     """Texts on their way through the model, from `Engine.begin` to `Engine.finish`."""
 
+    texts: Sequence[Text]
     answers: list[Probabilities | ClassifyError]
     """One per text, in order; final when all forwards are done."""
     forwards: list[Future[CallStats]]
@@ -53,8 +57,6 @@ class Engine:
         self.model_name = bundle.manifest.name
         self.digest = bundle.digest
         self.precision = forward.precision
-        self.identity = f"{bundle.full_digest[:32]}/{forward.identity}"
-        """Names cached answers: whatever could change a bit of one is in it."""
         self.packed = forward.packed
         self.last_call = CallStats()
         """What the last `finish` saw; read it on the same thread."""
@@ -65,13 +67,19 @@ class Engine:
         self._lanes = Lanes(1 if forward.on_gpu else threads or available_cores())
         self.lanes = self._lanes.lanes
         """Forwards that are computed side by side."""
-        self._definition = bundle.tokenizer_definition()
+        self._definition = bundle.content(TOKENIZER)
         self._own = threading.local()
-        if self._tokeniser().vocabulary > forward.vocabulary:
+        self._harmless = self.prepare([(kind, "a", False) for kind in self._heads])
+        """What the device is asked when texts fail: warm_up() saw that the model answers it."""
+        vocabulary = self._tokeniser().vocabulary
+        if vocabulary > forward.vocabulary:
             raise ModelError(
-                f"the tokenizer has {self._tokeniser().vocabulary} ids and the model {forward.vocabulary} embeddings",
+                f"the tokenizer has ids up to {vocabulary - 1} and the model {forward.vocabulary} embeddings",
                 hint="tokenizer.json belongs to another model",
             )
+        bits = fingerprint(self.prepare, forward, bundle.manifest)
+        self.identity = f"{bundle.full_digest[:32]}/{forward.identity}/bits-{bits}"
+        """Names cached answers: whatever could change a bit of one is in it."""
 
     @classmethod
     def load(cls, settings: ModelSettings | None = None, *, bundle: Path | None = None) -> "Engine":
@@ -115,7 +123,7 @@ class Engine:
         forward of a call.
         """
         answers: list[Probabilities | ClassifyError] = [
-            ClassifyError("unknown_kind", f"the model has no columns for {text.kind!r}") for text in texts
+            ClassifyError(UNKNOWN_KIND, f"the model has no columns for {text.kind!r}") for text in texts
         ]
         todo = [index for index, text in enumerate(texts) if text.kind in self._heads]
         lengths = [len(texts[index].ids) for index in todo]
@@ -124,18 +132,23 @@ class Engine:
         begun = self._lanes.begin(
             lambda forward: self._compute(texts, [todo[position] for position in forward], answers), forwards
         )
-        return Call(answers, begun, budget)
+        return Call(texts, answers, begun, budget)
 
     def finish(self, call: Call) -> list[Probabilities | ClassifyError]:
         """One answer per text, in order. Blocks until the call's forwards are done.
 
-        A text that the model fails on gets a ClassifyError and its neighbours get their answers.
+        A text that the model fails on gets a ClassifyError and its neighbours get their answers. One that found no memory, even
+        alone, is tried once more when the call's other forwards are done and have given theirs back. Whether it is the text that
+        fails and not the device shows a text that was answered before: it is asked again, which costs one small forward.
 
         Raises:
-            ModelError: the device itself is lost; nothing of this call may be used.
+            ModelError: the device itself is lost, or fails on whatever it is given; nothing of this call may be used.
         """
-        self.last_call = sum(gather(call.forwards), CallStats())
-        self.last_call.failed_texts = sum(isinstance(answer, ClassifyError) for answer in call.answers)
+        self.last_call = sum(gather(call.forwards), CallStats()) + self._try_again(call)
+        failed = [answer.code for answer in call.answers if isinstance(answer, ClassifyError)]
+        self.last_call.failed_texts = len(failed)
+        if any(code != UNKNOWN_KIND for code in failed):
+            self._require_sound()
         if self.last_call.out_of_memory:
             self._budget.halve(call.budget)
             metrics.DEVICE_OUT_OF_MEMORY.inc(self.last_call.out_of_memory)
@@ -156,14 +169,46 @@ class Engine:
         self._lanes.close()
 
     def warm_up(self) -> None:
-        """A forward of the full budget in every lane, so that the first record does not wait for memory and compiled kernels."""
-        kind = next(iter(self._heads))
-        filler = self.prepare([(kind, "a", False)])[0]
+        """A forward of the full budget in every lane, so that the first record does not wait for memory and compiled kernels.
+
+        Raises:
+            ModelError: not even a harmless text can be computed.
+        """
+        filler = self._harmless[0]
         length = min(32, self.bundle.manifest.max_tokens)
         ids = (list(filler.ids) * length)[:length]
+        self._require_sound()
         self.classify(
-            [Text(kind, "", ids, False)] * (self._lanes.lanes * max(1, self._budget.tokens() // length))
+            [Text(filler.kind, "", ids, False)]
+            * (self._lanes.lanes * max(1, self._budget.tokens() // length))
         )
+
+    def _try_again(self, call: Call) -> CallStats:
+        """The texts that found no memory, one after the other. Blocks for their forwards."""
+        short = [
+            index
+            for index, answer in enumerate(call.answers)
+            if isinstance(answer, ClassifyError) and answer.code == OUT_OF_MEMORY
+        ]
+        stats = CallStats()
+        for index in short:
+            again = self._lanes.begin(
+                lambda forward: self._compute(call.texts, forward, call.answers), [[index]]
+            )
+            stats = sum(gather(again), stats)
+        return stats
+
+    def _require_sound(self) -> None:
+        """Blocks for a small forward behind those that are queued. Raises ModelError when it fails."""
+        members = list(range(len(self._harmless)))
+        answers: list[Probabilities | ClassifyError] = [ClassifyError(UNKNOWN_KIND, "")] * len(members)
+        gather(self._lanes.begin(lambda forward: self._compute(self._harmless, forward, answers), [members]))
+        for answer in answers:
+            if isinstance(answer, ClassifyError):
+                raise ModelError(
+                    f"the model fails on any text, even a harmless one: {answer.code}, {answer.detail}",
+                    hint="the device, its memory or a library is at fault; the process must start anew",
+                )
 
     def _tokeniser(self) -> Tokeniser:
         tokeniser: Tokeniser | None = getattr(self._own, "tokeniser", None)
@@ -192,7 +237,7 @@ class Engine:
         if out_of_memory:
             self._forward.free_memory()
         if len(members) == 1:
-            answers[members[0]] = ClassifyError("out_of_memory" if out_of_memory else "failed", why)
+            answers[members[0]] = ClassifyError(OUT_OF_MEMORY if out_of_memory else "failed", why)
             return stats
         half = len(members) // 2
         first = self._compute(texts, members[:half], answers)

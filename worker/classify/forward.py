@@ -1,9 +1,6 @@
 """One interface over the packed encoder and the fallback, and the choice between them."""
 
-import hashlib
-from array import array
 from collections.abc import Sequence
-from itertools import chain
 from typing import Protocol
 
 import structlog
@@ -19,7 +16,6 @@ from worker.classify.weights import read_weights
 from worker.settings import ModelSettings
 
 log = structlog.get_logger(__name__)
-_FINGERPRINT_LENGTHS = (3, 9, 33, 120)
 
 
 class Forward(Protocol):
@@ -27,7 +23,7 @@ class Forward(Protocol):
 
     precision: str
     identity: str
-    """What besides the bundle decides the bits of an answer."""
+    """What besides the bundle decides the bits of an answer, as far as libraries and machine have names."""
     packed: bool
     on_gpu: bool
     vocabulary: int
@@ -99,7 +95,7 @@ def make_forward(bundle: Bundle, settings: ModelSettings) -> Forward:
     choice = choose(
         settings.precision, device, architecture.hidden or 384, architecture.intermediate or 4 * 384
     )
-    weights = read_weights(bundle.weights_file)
+    weights = read_weights(bundle)
     forward: Forward
     if architecture.why_not_packed is None:
         encoder = PackedEncoder(architecture, weights, choice.dtype, choice.kernel, device)
@@ -107,10 +103,12 @@ def make_forward(bundle: Bundle, settings: ModelSettings) -> Forward:
             encoder, choice.precision, _identity(choice, f"packed-{choice.kernel}", device.type)
         )
     else:
-        log.warning("model runs padded, which is slower", reason=architecture.why_not_packed)
+        log.warning(
+            "model runs padded: slower, and a text's last digits may differ from batch to batch",
+            reason=architecture.why_not_packed,
+        )
         model = PaddedModel(architecture, weights, choice.dtype, device)
         forward = PaddedForward(model, choice.precision, _identity(choice, "padded", device.type))
-    forward.identity += f"/bits-{_fingerprint(forward, architecture.max_tokens)}"
     log.info(
         "model loaded",
         model=bundle.manifest.name,
@@ -136,16 +134,6 @@ def _identity(choice: Choice, way: str, device_type: str) -> str:
         f"{choice.precision}/{way}/{device_type}-{machine}/torch-{version}/tokenizers-{tokenizers.__version__}"
         f"/n{NORMALISER_VERSION}"
     )
-
-
-def _fingerprint(forward: Forward, max_tokens: int) -> str:
-    """A hash of the bits that a few made-up texts get: libraries choose their kernels by more than torch tells of a processor."""
-    texts = [
-        [(31 * number + 17 * place) % forward.vocabulary for place in range(min(length, max_tokens))]
-        for number, length in enumerate(_FINGERPRINT_LENGTHS)
-    ]
-    rows, _ = forward.logits(texts)
-    return hashlib.sha256(array("d", chain.from_iterable(rows)).tobytes()).hexdigest()[:8]
 
 
 def _free_memory(*, on_gpu: bool) -> None:

@@ -19,6 +19,7 @@ from worker.classify.bundle import Bundle, load_bundle, sha256_of_file
 from worker.classify.manifest import CONFIG, FORMAT, HASHED_FILES, MANIFEST, TOKENIZER, WEIGHTS
 from worker.classify.normalise import NORMALISER_VERSION, normalise
 from worker.classify.star_labels import labels_given, labels_of_checkpoint
+from worker.classify.vocabulary import write_tokenizer
 from worker.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -61,9 +62,9 @@ def import_checkpoint(request: ImportRequest) -> Bundle:
         UsageError: the arguments do not fit the checkpoint.
         ModelError: the checkpoint cannot be served.
     """
-    if request.to.exists() and any(request.to.iterdir()):
+    if request.to.exists() and (not request.to.is_dir() or any(request.to.iterdir())):
         raise UsageError(
-            f"{request.to} is not empty", hint="name a new folder: a bundle is never changed in place"
+            f"{request.to} is no empty folder", hint="name a new folder: a bundle is never changed in place"
         )
     foreign = [kind for kind in request.kinds if kind not in KINDS]
     if foreign or not request.kinds:
@@ -81,8 +82,7 @@ def import_checkpoint(request: ImportRequest) -> Bundle:
         folder.mkdir()
         (folder / CONFIG).write_text(json.dumps(dict(architecture.config), indent=2, sort_keys=True), "utf-8")
         _write_weights(source, folder / WEIGHTS, architecture)
-        _write_tokenizer(source, folder / TOKENIZER)
-        _check_vocabulary(folder / TOKENIZER, architecture)
+        write_tokenizer(source, raw, architecture, folder / TOKENIZER)
         manifest = {
             "format": FORMAT,
             "name": request.name,
@@ -143,16 +143,21 @@ def _head(request: ImportRequest, raw: Mapping[str, Any], architecture: Architec
     columns = architecture.columns
     if raw.get("problem_type") == "regression":
         raise ModelError("the checkpoint is a regression, it gives no probabilities")
+    several = raw.get("problem_type") == "multi_label_classification"
+    if columns == 1 and not several and not request.labels:
+        raise ModelError(
+            "the checkpoint has one column and does not say of what, so it may be a regression",
+            hint="if the sigmoid of it is a probability, say of what: --labels positive (or negative)",
+        )
     labels = (
         labels_given(request.labels, columns)
         if request.labels
         else labels_of_checkpoint(raw.get("id2label"), columns)
     )
-    independent = columns == 1 or raw.get("problem_type") == "multi_label_classification"
     return {
         "labels": list(labels),
         "columns": list(range(columns)),
-        "activation": "sigmoid" if independent else "softmax",
+        "activation": "sigmoid" if several or columns == 1 else "softmax",
         "temperature": 1.0,
     }
 
@@ -184,34 +189,6 @@ def _renamed(stored: "Mapping[str, torch.Tensor]", architecture: Architecture) -
                 name = name.removesuffix(old) + new if name.endswith(old) else name
         weights[name] = value.contiguous()
     return weights
-
-
-def _write_tokenizer(source: Path, target: Path) -> None:
-    if (source / TOKENIZER).is_file():
-        shutil.copyfile(source / TOKENIZER, target)
-        return
-    from transformers import AutoTokenizer
-
-    auto: Any = AutoTokenizer  # transformers leaves it without types
-    try:
-        auto.from_pretrained(source, trust_remote_code=False).backend_tokenizer.save(str(target))
-    except Exception as error:  # conversion fails in many ways
-        raise ModelError(
-            f"{source} has no {TOKENIZER}, and none can be made of its vocabulary: {error}"
-        ) from error
-
-
-def _check_vocabulary(tokenizer: Path, architecture: Architecture) -> None:
-    """Without its vocabulary's file transformers makes a tokenizer of special tokens only, which reads every text alike."""
-    from tokenizers import Tokenizer
-
-    pieces = Tokenizer.from_file(str(tokenizer)).get_vocab_size()
-    embeddings = architecture.config.get("vocab_size")
-    if isinstance(embeddings, int) and pieces < embeddings / 2:
-        raise ModelError(
-            f"the tokenizer has {pieces} pieces, and the model {embeddings} embeddings",
-            hint=f"the checkpoint lacks {TOKENIZER} and the file of its vocabulary (vocab.txt, *.model and the like): add one",
-        )
 
 
 def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from worker.classify.answers import LABELS
 from worker.classify.sentiment import KindHead
 
 FORMAT = 1
@@ -25,6 +26,12 @@ class Canary(BaseModel):
     label: Literal["negative", "neutral", "positive"]
     probabilities: tuple[Probability, Probability, Probability]
     """Negative, neutral, positive, as computed in float32 where the bundle was made."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Canary":
+        if self.probabilities[LABELS.index(self.label)] < max(self.probabilities):
+            raise ValueError(f"the label {self.label} is not the most probable one")
+        return self
 
 
 class Manifest(BaseModel):

@@ -58,8 +58,8 @@ class Normalised(NamedTuple):
 def normalise(text: str, max_characters: int = MAX_CHARACTERS) -> Normalised:
     """Return `text` in NFKC, without invisible characters, white space folded, at most `max_characters` long.
 
-    A text wholly in capitals is written small, and where Latin letters prevail, those of other scripts that look like them
-    become Latin: a model answers both otherwise than a reader would. A text that is too long keeps its head and its tail,
+    A text wholly in capitals is written small, and where Latin letters outnumber those of other scripts that look like them,
+    these become Latin: a model answers both otherwise than a reader would. A text that is too long keeps its head and its tail,
     joined by a space: reviews often conclude in their last sentence. Never raises; the time is bounded by
     `max_characters`, not by the input. Pure, any thread.
     """

@@ -38,7 +38,7 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     message = str(error).lower()
     return isinstance(error, RuntimeError) and (
-        "out of memory" in message or "can't allocate memory" in message
+        "out of memory" in message or "can't allocate memory" in message or "bad_alloc" in message
     )
 
 

@@ -30,6 +30,8 @@ class KindHead(BaseModel):
     def _fits(self) -> "KindHead":
         if len(self.labels) != len(self.columns):
             raise ValueError(f"{len(self.labels)} labels for {len(self.columns)} columns")
+        if len(set(self.columns)) != len(self.columns):
+            raise ValueError("a column is read twice")
         unknown = set(self.labels) - set(LABELS)
         if unknown:
             raise ValueError(f"labels must be among {', '.join(LABELS)}; found {', '.join(sorted(unknown))}")

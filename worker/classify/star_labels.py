@@ -11,6 +11,8 @@ _NAMES = {
     "neutral": {"neutral", "neu", "mixed", "中性", "中立"},
     "positive": {"positive", "pos", "positiv", "good", "very positive", "正面", "积极", "好评"},
 }
+_LONGEST_SCALE = 5
+"""What stars are counted on when they are not just those from 1 up to how many there are."""
 _STARS = re.compile(r"^([1-5])(?:\s*(?:stars?|星))?$")
 _NAMELESS = re.compile(r"^label_\d+$", re.IGNORECASE)
 _REMEDY = "say what each column means: --labels negative,positive (or negative,neutral,positive, or 1,2,3,4,5 for stars)"
@@ -26,9 +28,14 @@ def labels_given(names: Sequence[str], columns: int) -> tuple[str, ...]:
     return labels
 
 
-def labels_of_checkpoint(id2label: Mapping[str, str] | None, columns: int) -> tuple[str, ...]:
-    """The same from a configuration's id2label. Raises ModelError when it says nothing: a guess would swap answers."""
-    names = [str((id2label or {}).get(str(column), f"LABEL_{column}")) for column in range(columns)]
+def labels_of_checkpoint(id2label: object, columns: int) -> tuple[str, ...]:
+    """The same from a configuration's id2label, whatever stands there.
+
+    Raises:
+        ModelError: it says nothing, and a guess would swap answers.
+    """
+    stored = id2label if isinstance(id2label, Mapping) else {}
+    names = [str(stored.get(str(column), f"LABEL_{column}")) for column in range(columns)]
     labels = None if any(_NAMELESS.match(name) for name in names) else _labels(names)
     if labels is None:
         raise ModelError(
@@ -40,7 +47,9 @@ def labels_of_checkpoint(id2label: Mapping[str, str] | None, columns: int) -> tu
 def _labels(names: Sequence[str]) -> tuple[str, ...] | None:
     stars = [_STARS.match(name.strip().lower()) for name in names]
     if len(names) > 1 and all(stars):
-        return tuple(_of_star(int(star[1]), len(names)) for star in stars if star)
+        given = [int(star[1]) for star in stars if star]
+        scale = len(given) if sorted(given) == list(range(1, len(given) + 1)) else _LONGEST_SCALE
+        return tuple(_of_star(star, scale) for star in given)
     found = tuple(
         next((label for label in LABELS if name.strip().lower().replace("_", " ") in _NAMES[label]), "")
         for name in names

@@ -6,6 +6,8 @@ from tokenizers import Tokenizer
 
 from worker.errors import ModelError
 
+_ANY_TEXT = "a 1 的"
+
 
 class Tokeniser:
     """One tokenizer, for one thread: sharing it across threads raises "Already borrowed"."""
@@ -25,7 +27,7 @@ class Tokeniser:
         frame = self._tokenizer.num_special_tokens_to_add(is_pair=False)
         if frame >= max_tokens:
             raise ModelError(f"max_tokens is {max_tokens}, and the tokenizer adds {frame} by itself")
-        if not self._tokenizer.encode("").ids:
+        if not self._opens():
             raise ModelError(
                 "the tokenizer adds no token in front of a text, so there is no row to classify it by",
                 hint="export tokenizer.json with its post-processor",
@@ -33,8 +35,9 @@ class Tokeniser:
 
     @property
     def vocabulary(self) -> int:
-        """Number of ids, added tokens included."""
-        return int(self._tokenizer.get_vocab_size())
+        """The largest id that a text can get, and 1: rows that the embeddings must have. Builds the vocabulary anew; ask once."""
+        ids = [*self._tokenizer.get_vocab(with_added_tokens=True).values(), *self._tokenizer.encode("").ids]
+        return max(ids) + 1
 
     def encode(self, texts: Sequence[str]) -> list[tuple[list[int], bool]]:
         """Ids with the special tokens, at most `max_tokens`, and whether tokens were left out, for each text.
@@ -43,6 +46,11 @@ class Tokeniser:
         """
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=True)
         return [self._cut(encoding.ids) for encoding in encodings]
+
+    def _opens(self) -> bool:
+        """Whether the first token of a text is one that the post-processor added, and not the text's own."""
+        added = self._tokenizer.encode(_ANY_TEXT, add_special_tokens=True).special_tokens_mask
+        return added[:1] == [1]
 
     def _cut(self, ids: list[int]) -> tuple[list[int], bool]:
         if len(ids) <= self._max_tokens:
