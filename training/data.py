@@ -192,14 +192,18 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def labels_by_kind(rows: Iterable[Row]) -> dict[str, tuple[str, ...]]:
-    """The labels of every kind that occurs: ours in column order where we know the kind's labels, else sorted."""
-    seen: dict[str, set[str]] = {}
+def labels_by_kind(
+    rows: Iterable[Row], known: Mapping[str, Iterable[str]] | None = None
+) -> dict[str, tuple[str, ...]]:
+    """The labels of every kind that occurs in ``rows`` or is ``known``: ours in column order where we know the kind's labels, else
+    sorted.
+    """
+    seen = {kind: set(labels) for kind, labels in (known or {}).items()}
     for row in rows:
         if row.label is not None:
             seen.setdefault(row.kind, set()).add(row.label)
     kinds = {}
     for kind in sorted(seen):
-        known = KIND_LABELS.get(kind, ())
-        kinds[kind] = known if seen[kind] <= set(known) else tuple(sorted(seen[kind]))
+        ours = KIND_LABELS.get(kind, ())
+        kinds[kind] = ours if seen[kind] <= set(ours) else tuple(sorted(seen[kind]))
     return kinds

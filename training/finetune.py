@@ -119,12 +119,13 @@ def finetune(
 ) -> State:
     """Train, and leave the best model in ``out/model``. Goes on where a killed run in ``out`` stopped.
 
-    ``validation_rows`` has named sets, each of one kind. Blocks until the run is over.
+    ``validation_rows`` has named sets, each of one kind. A base that was trained here keeps its kinds and labels beside those of
+    the rows. Blocks until the run is over.
 
     :raises UsageError: the rows of a kind have one label alone, or as :func:`finetune_model`.
     """
     _check_labels(train_rows)
-    columns = Columns(labels_by_kind(train_rows))
+    columns = Columns(labels_by_kind(train_rows, models.labels_in(models.base_files(base))))
     model = models.build(base, columns, layers=config.layers, dropout=config.dropout, seed=config.train.seed)
     tokenizer = models.load_tokenizer(models.base_files(base))
     return finetune_model(

@@ -101,7 +101,7 @@ def build(
     config.hidden_dropout_prob = dropout
     config.attention_probs_dropout_prob = 0.0
     config.classifier_dropout = head_dropout
-    trained = _columns_in(folder) if (folder / COLUMNS).is_file() else None
+    trained = Columns(known) if (known := labels_in(folder)) else None
     config.num_labels = (trained or columns).width
     config.architectures = ["BertForSequenceClassification"]
     model = BertForSequenceClassification.from_pretrained(
@@ -265,9 +265,12 @@ def load(folder: Path) -> tuple[BertForSequenceClassification, Tokenizer, Column
     model = BertForSequenceClassification.from_pretrained(
         folder, dtype=torch.float32, attn_implementation=ATTENTION
     )
-    return model, load_tokenizer(folder), _columns_in(folder)
+    return model, load_tokenizer(folder), Columns(labels_in(folder))
 
 
-def _columns_in(folder: Path) -> Columns:
+def labels_in(folder: Path) -> dict[str, tuple[str, ...]]:
+    """The labels of every kind that a checkpoint was trained to answer here, in column order; none of any other."""
+    if not (folder / COLUMNS).is_file():
+        return {}
     raw: Mapping[str, list[str]] = json.loads((folder / COLUMNS).read_text())
-    return Columns({kind: tuple(labels) for kind, labels in raw.items()})
+    return {kind: tuple(labels) for kind, labels in raw.items()}

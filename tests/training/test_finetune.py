@@ -1,0 +1,25 @@
+"""What a fine-tune starts from, and what it leaves of it."""
+
+from pathlib import Path
+
+from tests.training.rows import make_rows
+from training import model as models
+from training.finetune import FinetuneConfig, finetune
+from training.model import Columns
+from training.trainer import TrainConfig
+
+QUICK = TrainConfig(epochs=0.2, lr=2e-3, tokens_per_batch=1_024, precision="float32", seed=3)
+
+
+def test_a_base_keeps_the_kinds_and_labels_that_the_rows_lack(base: Path, tmp_path: Path) -> None:
+    columns = Columns(
+        {"review": ("negative", "neutral", "positive"), "title": ("negative", "neutral", "positive")}
+    )
+    trained = models.build(str(base), columns, seed=1)
+    models.save(trained, models.load_tokenizer(base), columns, tmp_path / "trained")
+    config = FinetuneConfig(train=QUICK, max_tokens=32)
+    finetune(str(tmp_path / "trained"), make_rows(20, seed=1), {}, tmp_path / "run", config)
+    model, _, kept = models.load(tmp_path / "run")
+    assert kept == columns
+    moved = (model.classifier.weight - trained.classifier.weight).abs().max()
+    assert moved < 0.01  # none was drawn anew
