@@ -8,6 +8,7 @@ import csv
 import gzip
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +17,9 @@ from typing import Any, TextIO, cast
 
 from training.labels import meanings_of, spelled
 from worker.errors import UsageError
+
+_LONE_SURROGATES = re.compile("[\ud800-\udfff]+")
+"""Halves of characters, which JSON can spell and UTF-8 cannot; no model reads them."""
 
 REVIEW_LABELS = ("negative", "positive")
 TITLE_LABELS = ("negative", "neutral", "positive")
@@ -167,14 +171,18 @@ def read_rows(
     )
     return [
         Row(
-            text=text,
+            text=_whole(text),
             label=None if label is None else means[label],
-            kind=own_kind,
-            category=str(record.get("category") or ""),
-            source=str(record.get("source") or path.name.split(".")[0]),
+            kind=_whole(own_kind),
+            category=_whole(str(record.get("category") or "")),
+            source=_whole(str(record.get("source") or path.name.split(".")[0])),
         )
         for text, label, own_kind, record in found
     ]
+
+
+def _whole(text: str) -> str:
+    return _LONE_SURROGATES.sub("", text)
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> int:
