@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 from training import checkpoint, processes
 from training.batches import Example, collate
 from training.hooks import Hook, Stateful, StepContext, StepHook
-from training.journal import Journal
+from training.journal import Journal, Standing
 from training.model import Columns
 from training.objective import Objective
 from training.optim import Optimiser, Schedule, make_optimiser, parameter_groups, schedule_factor
@@ -172,10 +172,9 @@ class Trainer:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         journal = self._journal()
-        last_save = last_report = segment_start = time.monotonic()
+        last_save = segment_start = time.monotonic()
         elapsed_before = self.state.elapsed_s
         stop_at = None if stop_after_steps is None else self.state.step + stop_after_steps
-        running_loss, running_count = 0.0, 0
         self.model.train()
         while not self._finished():
             batches = self._epoch_batches(self.state.epoch)
@@ -185,24 +184,24 @@ class Trainer:
                 for group in self.optimiser.param_groups:
                     group["lr"] = group["full_lr"] * lr_factor
                 loss = self._step(chosen)
-                running_loss, running_count = running_loss + loss, running_count + 1
                 self.state.batch += len(chosen)
                 self.state.step += 1
                 now = time.monotonic()
                 self.state.elapsed_s, save = processes.agreed(
                     (elapsed_before + now - segment_start, now - last_save > self.config.checkpoint_every_s)
                 )
-                if journal and now - last_report > 10.0:
+                if journal:
                     journal.training(
-                        step=self.state.step,
-                        steps=self.total_steps,
-                        epoch=self.state.epoch,
-                        loss=running_loss / running_count,
-                        lr=self.config.lr * lr_factor,
-                        progress=self.progress(),
-                        elapsed_s=self.state.elapsed_s,
+                        Standing(
+                            step=self.state.step,
+                            steps=self.total_steps,
+                            epoch=self.state.epoch,
+                            lr=self.config.lr * lr_factor,
+                            progress=self.progress(),
+                            elapsed_s=self.state.elapsed_s,
+                        ),
+                        loss,
                     )
-                    running_loss, running_count, last_report = 0.0, 0, now
                 if self.validation and self.state.step % self.config.evaluate_every_steps == 0:
                     self._evaluate(journal)
                 if stop_at is not None and self.state.step >= stop_at:
@@ -387,4 +386,4 @@ class Trainer:
         """Rank 0's."""
         if self.rank != 0:
             return None
-        return Journal(self.folder, self.state.history, step=self.state.step)
+        return Journal(self.folder, step=self.state.step)
