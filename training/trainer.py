@@ -180,7 +180,8 @@ class Trainer:
             batches = self._epoch_batches(self.state.epoch)
             while self.state.batch < len(batches) and not self._finished():
                 chosen = batches[self.state.batch : self.state.batch + self.config.accumulate]
-                lr_factor = self.factor(self.progress())
+                # The rate of the middle of a step: at its start the first one would be for nothing, at its end the last.
+                lr_factor = self.factor(self.progress(ahead_steps=0.5))
                 for group in self.optimiser.param_groups:
                     group["lr"] = group["full_lr"] * lr_factor
                 loss = self._step(chosen)
@@ -220,9 +221,9 @@ class Trainer:
         self._restore_best()
         return self.state
 
-    def progress(self) -> float:
-        """How far the run is, 0 to 1: by steps, or by the clock where that is further."""
-        by_steps = self.state.step / self.total_steps
+    def progress(self, *, ahead_steps: float = 0.0) -> float:
+        """How far the run is, 0 to 1: by steps, or by the clock where that is further. ``ahead_steps``: how far it will be by then."""
+        by_steps = (self.state.step + ahead_steps) / self.total_steps
         if self.config.budget_minutes is None:
             return by_steps
         return max(by_steps, self.state.elapsed_s / (60.0 * self.config.budget_minutes))
