@@ -50,6 +50,11 @@ FURTHER = TrainConfig(epochs=1.0, lr=5e-5, seed=3, average_decay=0.998, evaluate
 LAST = TrainConfig(epochs=0.65, lr=8e-5, seed=4, average_decay=0.998, evaluate_every_steps=300)
 SEVERAL = TrainConfig(epochs=0.08, lr=5e-5, average_decay=0.99, evaluate_every_steps=400)
 
+LABELLED = ("train", "written", "judged")
+"""The splits whose labels are learned from."""
+FITTED, SCORED = slice(0, None, 2), slice(1, None, 2)
+"""The halves of the validation texts that were judged: neutral's likelihood is fitted to the one, the other is only scored."""
+
 VALIDATION_LIMIT = 300
 """Rows of each validation set, drawn at random, that are scored during training; the whole sets are for calibration."""
 
@@ -247,16 +252,19 @@ def stage_neutral(student: Path, splits: Path, out: Path, max_tokens: int) -> Pa
     folder = out / "neutral"
     if not (folder / "columns.json").is_file():
         temperatures = calibrate(student, calibration_sets(splits), max_tokens=max_tokens).temperatures
-        rows = read_split(splits, "validated")[::2]
+        rows = read_split(splits, "validated")[FITTED]
         shift_neutral(student, rows, folder, temperature=temperatures["review"], max_tokens=max_tokens)
     return folder
 
 
 def calibration_sets(splits: Path) -> dict[str, list[Row]]:
     """The validation sets but for the written reviews: half of these were written to be hard, so the doubt that is right there is too
-    much for a shop's reviews.
+    much for a shop's reviews. The judged texts that are scored are left out too.
     """
-    return {name: rows for name, rows in validation_sets(splits).items() if name != "written"}
+    scored = read_split(splits, "validated")[SCORED]
+    return {
+        name: without(rows, scored)[0] for name, rows in validation_sets(splits).items() if name != "written"
+    }
 
 
 def stage_bundle(
@@ -287,18 +295,11 @@ def stage_bundle(
 
 
 def stage_baseline(splits: Path) -> dict[str, float]:
-    """Accuracy of TF-IDF + logistic regression, trained on the labelled training split, on every test set that it can answer.
-
-    It knows no neutral review, so the sets that have some are left out.
-    """
+    """Accuracy of TF-IDF + logistic regression on every test set, trained on all labels that the model learned from."""
     path = splits / "baseline.json"
     if not path.is_file():
-        sets = {
-            name: rows
-            for name, rows in test_sets(splits).items()
-            if rows[0].kind == "title" or all(row.label != "neutral" for row in rows)
-        }
-        write_json(path, linear_rows(read_split(splits, "train"), sets))
+        rows = [row for name in LABELLED for row in read_split(splits, name)]
+        write_json(path, linear_rows(rows, test_sets(splits)))
     return dict(read_json(path))
 
 
@@ -314,7 +315,7 @@ def test_sets(splits: Path) -> dict[str, list[Row]]:
         "chn_clean": clean,
         **sets,
         "written_polar": polar,
-        "validated": read_split(splits, "validated")[1::2],
+        "validated": read_split(splits, "validated")[SCORED],
     }
 
 
