@@ -106,7 +106,8 @@ def finetune(
     layer_decay: Annotated[
         float, typer.Option(help="Factor of the rate a layer downwards; 1 for none.")
     ] = 1.0,
-    dropout: Annotated[float, typer.Option(min=0, max=0.9)] = 0.0,
+    dropout: Annotated[float, typer.Option(min=0, max=0.9, help="In the encoder.")] = 0.0,
+    head_dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Of what the head reads.")] = 0.1,
     label_smoothing: Annotated[float, typer.Option(min=0, max=0.5)] = 0.0,
     method: Annotated[
         str, typer.Option(help="full, or few weights: lora, adalora, adapters, prefix.")
@@ -175,6 +176,7 @@ def finetune(
         max_tokens=max_tokens,
         layers=_layer_list(layers),
         dropout=dropout,
+        head_dropout=head_dropout,
         recipe=RecipeConfig(
             efficient=_efficient(method, rank),
             adversarial=one_of("adversarial", adversarial, "none", "fgm", "pgd"),
@@ -248,7 +250,9 @@ def distil(
         evaluate_every_steps=evaluate_every,
     )
     config = DistilConfig(
-        finetune=FinetuneConfig(train=train, max_tokens=max_tokens, layers=_layer_list(layers)),
+        finetune=FinetuneConfig(
+            train=train, max_tokens=max_tokens, layers=_layer_list(layers), head_dropout=0.0
+        ),
         temperature=temperature,
         teacher_share=teacher_share,
         trusted=tuple(trust or ()),

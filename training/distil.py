@@ -187,7 +187,7 @@ def distil(
     student, tokenizer, known = models.load(teacher_folders[0])
     teachers = [_teacher(folder, tokenizer, known) for folder in teacher_folders]
     columns = columns_with_neutral(known, rows)
-    models.set_dropout(student, config.finetune.dropout)
+    models.set_dropout(student, config.finetune.dropout, config.finetune.head_dropout)
     models.keep_layers(models.with_columns(student, known, columns), config.finetune.layers)
     answers = TeacherAnswers(teachers, len(rows))
     taught = [column for kind, labels in known.labels.items() for column in columns.of(kind, labels)]

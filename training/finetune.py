@@ -38,6 +38,9 @@ class FinetuneConfig:
     layers: tuple[int, ...] | None = None
     """Encoder layers to keep; None keeps all."""
     dropout: float = 0.0
+    """Of the encoder."""
+    head_dropout: float = 0.1
+    """Of what the head reads."""
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     freezing: Freezing = "none"
     top_layers: int = 0
@@ -63,7 +66,7 @@ class FinetuneConfig:
             )
         if self.recipe.r_drop and not self.dropout:
             raise UsageError(
-                "--r-drop compares two passes that differ by dropout, and there is none",
+                "--r-drop compares two passes that differ by dropout, and the encoder has none",
                 hint="add --dropout 0.1",
             )
         if self.top_layers and self.freezing != "top":
@@ -126,7 +129,14 @@ def finetune(
     """
     _check_labels(train_rows)
     columns = Columns(labels_by_kind(train_rows, models.labels_in(models.base_files(base))))
-    model = models.build(base, columns, layers=config.layers, dropout=config.dropout, seed=config.train.seed)
+    model = models.build(
+        base,
+        columns,
+        layers=config.layers,
+        dropout=config.dropout,
+        head_dropout=config.head_dropout,
+        seed=config.train.seed,
+    )
     tokenizer = models.load_tokenizer(models.base_files(base))
     return finetune_model(
         model,

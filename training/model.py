@@ -153,9 +153,10 @@ def with_columns(
     return model
 
 
-def set_dropout(model: BertForSequenceClassification, share: float) -> None:
-    """Give the encoder another dropout than it was loaded with. Changes ``model``. Attention dropout is always 0."""
-    model.config.hidden_dropout_prob = share
+def set_dropout(model: BertForSequenceClassification, share: float, head: float) -> None:
+    """Give encoder and head another dropout than they were loaded with. Changes ``model``. Attention dropout is always 0."""
+    model.config.hidden_dropout_prob, model.config.classifier_dropout = share, head
+    model.dropout.p = head
     model.config.attention_probs_dropout_prob = 0.0
     for name, module in model.bert.named_modules():
         if isinstance(module, torch.nn.Dropout):

@@ -67,6 +67,7 @@ def test_from_a_file_of_labels_to_a_bundle(base: Path, tmp_path: Path) -> None:
         "distil", train, "--teacher", run / "model", "--teacher", unpacked, "--layers", "1,3", "--out", small, "--epochs", 1,
         "--batch-tokens", 256, "--max-tokens", 32,
     )  # fmt: skip
+    assert read_json(small / "run.json")["options"]["config"]["finetune"]["head_dropout"] == 0
     assert "mean relative error" in _run(
         "quantise", "--model", small / "model", "--out", tmp_path / "rounded"
     )

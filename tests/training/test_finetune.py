@@ -6,6 +6,7 @@ from tests.training.rows import make_rows
 from training import model as models
 from training.finetune import FinetuneConfig, finetune
 from training.model import Columns
+from training.runs import read_json
 from training.trainer import TrainConfig
 
 QUICK = TrainConfig(epochs=0.2, lr=2e-3, tokens_per_batch=1_024, precision="float32", seed=3)
@@ -23,3 +24,10 @@ def test_a_base_keeps_the_kinds_and_labels_that_the_rows_lack(base: Path, tmp_pa
     assert kept == columns
     moved = (model.classifier.weight - trained.classifier.weight).abs().max()
     assert moved < 0.01  # none was drawn anew
+
+
+def test_the_dropout_before_the_head_is_an_option_that_the_run_tells(base: Path, tmp_path: Path) -> None:
+    config = FinetuneConfig(train=QUICK, max_tokens=32, head_dropout=0.3)
+    finetune(str(base), make_rows(20, seed=1), {}, tmp_path, config)
+    assert models.load(tmp_path)[0].config.classifier_dropout == 0.3
+    assert read_json(tmp_path / "run.json")["options"]["config"]["head_dropout"] == 0.3
