@@ -47,8 +47,9 @@ def prepare(
 ) -> None:
     """Deduplicate and split labelled files. A text of a test or validation split never stays in train."""
     from training.data import write_rows
+    from training.labels import parse_meanings
     from training.prepare import prepare as split
-    from training.runs import write_json
+    from training.runs import write_json, write_run
 
     prepared = split(
         load_rows(files, label, labelled=True),
@@ -61,6 +62,13 @@ def prepare(
     for name, rows in prepared.splits.items():
         write_rows(out / f"{name}.jsonl.gz", rows)
     write_json(out / "counts.json", prepared.counts)
+    shares = {"validation_share": validation_share, "test_share": test_share}
+    write_run(
+        out,
+        stage="prepare",
+        options={**shares, "seed": seed, "labels": parse_meanings(label or [])},
+        inputs=[*files, *(test or []), *(validation or [])],
+    )
     for name, count in prepared.counts.items():
         typer.echo(f"{name}: {count}")
 
@@ -188,7 +196,8 @@ def finetune(
         top_layers=top_layers,
         metric=one_of("metric", metric, "accuracy", "macro_f1"),
     )
-    state = run(base, rows, sets, out, config, inputs=[*files, *(validation or [])])
+    inputs = [*files, *(validation or [])]
+    state = run(base, rows, sets, out, config, inputs=inputs, meanings=meanings)
     _tell_end(state, out)
 
 
@@ -234,6 +243,7 @@ def distil(
     from training.distil import DistilConfig
     from training.distil import distil as run
     from training.finetune import FinetuneConfig
+    from training.labels import parse_meanings
     from training.prepare import check_no_leak
     from training.trainer import TrainConfig
 
@@ -259,7 +269,8 @@ def distil(
         hidden_weight=hidden_weight,
         hidden_epochs=hidden_epochs,
     )
-    state = run(teacher, rows, sets, out, config, inputs=[*files, *(validation or [])])
+    inputs = [*files, *(validation or [])]
+    state = run(teacher, rows, sets, out, config, inputs=inputs, meanings=parse_meanings(label or []))
     _tell_end(state, out)
 
 

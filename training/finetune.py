@@ -119,11 +119,12 @@ def finetune(
     *,
     objective: Objective | None = None,
     inputs: Sequence[Path] = (),
+    meanings: Mapping[str, str] | None = None,
 ) -> State:
     """Train, and leave the best model in ``out/model``. Goes on where a killed run in ``out`` stopped.
 
     ``validation_rows`` has named sets, each of one kind. A base that was trained here keeps its kinds and labels beside those of
-    the rows. Blocks until the run is over.
+    the rows. ``meanings``: what the labels of ``inputs`` were said to mean, for ``run.json``. Blocks until the run is over.
 
     :raises UsageError: the rows of a kind have one label alone, or as :func:`finetune_model`.
     """
@@ -147,7 +148,12 @@ def finetune(
         out,
         config,
         objective=objective or config.recipe.objective(),
-        options={"base": Path(base), "config": config},
+        options={
+            "base": Path(base),
+            "config": config,
+            "sizes": config.recipe.sizes(),
+            "labels": dict(meanings or {}),
+        },
         inputs=inputs,
     )
 

@@ -78,6 +78,13 @@ def write_run(folder: Path, *, stage: str, options: Mapping[str, Any], inputs: S
     )
 
 
+def model_files(folder: Path) -> list[Path]:
+    """The files that make a bundle, a run's model or its folder what it is, as inputs of another run."""
+    return sorted(
+        path for path in trained_folder(folder).iterdir() if path.suffix in (".json", ".safetensors")
+    )
+
+
 def remember_max_tokens(model: Path, max_tokens: int) -> None:
     """Note in a trained model's folder how long its texts were."""
     write_json(model / LENGTH, {"max_tokens": max_tokens})

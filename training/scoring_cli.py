@@ -1,5 +1,6 @@
 """``tagline train evaluate | quantise | forms | export | unpack | compare``: from a trained model to scores and to a bundle."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,9 +25,9 @@ def evaluate(
     """Score a model on labelled files: accuracy, macro-F1, ECE, per class and category, beside the baselines."""
     from training.compare import compare as table
     from training.evaluate import linear_rows
-    from training.model import trained_folder
+    from training.labels import parse_meanings
     from training.prepare import check_no_leak
-    from training.runs import max_tokens_of, write_json, write_run
+    from training.runs import max_tokens_of, model_files, write_json, write_run
     from training.scores import evaluate_folder
 
     sets = load_sets(files, label)
@@ -38,14 +39,11 @@ def evaluate(
     if train:
         for name, value in linear_rows(trained_on, sets).items():
             scores[name]["linear"] = value
-    weights = sorted(
-        path for path in trained_folder(model).iterdir() if path.suffix in (".json", ".safetensors")
-    )
     write_run(
         out,
         stage="evaluate",
-        options={"model": model, "max_tokens": max_tokens},
-        inputs=[*files, *([train] if train else []), *weights],
+        options={"model": model, "max_tokens": max_tokens, "labels": parse_meanings(label or [])},
+        inputs=[*files, *([train] if train else []), *model_files(model)],
     )
     write_json(out / "scores.json", {"sets": scores})
     typer.echo(table([out]), nl=False)
@@ -58,8 +56,10 @@ def quantise(
 ) -> None:
     """Round every matrix to int8 rows, to score what a bundle would hold before it is exported."""
     from training.quantise import quantise_folder
+    from training.runs import model_files, write_run
 
     error = quantise_folder(model, out)
+    write_run(out, stage="quantise", options={"model": model}, inputs=model_files(model))
     typer.echo(f"mean relative error of a matrix {error:.4f}; model in {out}")
 
 
@@ -117,7 +117,8 @@ def export(
     from training.choices import one_of
     from training.evaluate import calibrate
     from training.export import ExportConfig, export_bundle
-    from training.runs import max_tokens_of
+    from training.labels import parse_meanings
+    from training.runs import max_tokens_of, model_files, write_run
 
     max_tokens = max_tokens_of(model, max_tokens)
     known = [row for rows in load_sets([canaries], label).values() for row in rows] if canaries else []
@@ -136,6 +137,21 @@ def export(
         canaries=[(row.kind, row.text, str(row.label)) for row in known],
     )
     manifest = export_bundle(model, out, config, evaluation={"neutral": found.neutral})
+    write_run(
+        out,
+        stage="export",
+        options={
+            "model": model,
+            "config": replace(config, canaries=()),  # somebody's texts; their file is among the inputs
+            "labels": parse_meanings(label or []),
+        },
+        inputs=[
+            *(validation or []),
+            *(doubtful or []),
+            *([canaries] if canaries else []),
+            *model_files(model),
+        ],
+    )
     for kind, fitted in found.neutral.items():
         typer.echo(
             f"{kind}: neutral share {fitted['share']}; neutral are {100 * fitted['doubtful_called_neutral']:.1f} % of the "

@@ -34,6 +34,9 @@ def test_from_a_file_of_labels_to_a_bundle(base: Path, tmp_path: Path) -> None:
         "prepare", tmp_path / "mine.jsonl", "--out", splits, "--test-share", 0.2
     )
     train, validation, test = (splits / f"{name}.jsonl.gz" for name in ("train", "validation", "test"))
+    told = read_json(splits / "run.json")
+    assert told["options"] == {"validation_share": 0.05, "test_share": 0.2, "seed": 0, "labels": {}}
+    assert told["inputs"].keys() == {"mine.jsonl"}
     run = tmp_path / "run"
     _run(
         "finetune", train, "--base", base, "--out", run, "--validation", validation, "--epochs", 3, "--lr", 0.002,
@@ -55,6 +58,9 @@ def test_from_a_file_of_labels_to_a_bundle(base: Path, tmp_path: Path) -> None:
         32,
     )
     assert read_json(bundle / "bundle.json")["kinds"]["review"]["temperature"] != 1.0
+    told = read_json(bundle / "run.json")
+    assert told["options"]["config"]["temperatures"].keys() == {"review"}
+    assert {"validation.jsonl.gz", "model.safetensors", "columns.json"} <= told["inputs"].keys()
     table = _run("evaluate", test, "--model", bundle, "--out", tmp_path / "scores", "--train", train)
     assert table.endswith(_run("compare", tmp_path / "scores"))  # the engine's log line stands before it
     scores = json.loads((tmp_path / "scores" / "scores.json").read_text())["sets"]["test"]
@@ -71,6 +77,7 @@ def test_from_a_file_of_labels_to_a_bundle(base: Path, tmp_path: Path) -> None:
     assert "mean relative error" in _run(
         "quantise", "--model", small / "model", "--out", tmp_path / "rounded"
     )
+    assert "model.safetensors" in read_json(tmp_path / "rounded" / "run.json")["inputs"]
 
 
 def test_finetuning_goes_on_from_further_pretraining(base: Path, tmp_path: Path) -> None:

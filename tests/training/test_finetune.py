@@ -6,6 +6,7 @@ from tests.training.rows import make_rows
 from training import model as models
 from training.finetune import FinetuneConfig, finetune
 from training.model import Columns
+from training.options import RecipeConfig
 from training.runs import read_json
 from training.trainer import TrainConfig
 
@@ -31,3 +32,15 @@ def test_the_dropout_before_the_head_is_an_option_that_the_run_tells(base: Path,
     finetune(str(base), make_rows(20, seed=1), {}, tmp_path, config)
     assert models.load(tmp_path)[0].config.classifier_dropout == 0.3
     assert read_json(tmp_path / "run.json")["options"]["config"]["head_dropout"] == 0.3
+
+
+def test_a_run_tells_the_sizes_of_its_recipes_and_what_its_labels_were_said_to_mean(
+    base: Path, tmp_path: Path
+) -> None:
+    recipe = RecipeConfig(adversarial="pgd", augment_copies=1)
+    config = FinetuneConfig(train=QUICK, max_tokens=32, recipe=recipe)
+    finetune(str(base), make_rows(20, seed=1), {}, tmp_path, config, meanings={"5": "positive"})
+    options = read_json(tmp_path / "run.json")["options"]
+    assert options["labels"] == {"5": "positive"}
+    assert options["sizes"]["adversarial"] == {"radius": 0.5, "step_length": 0.25, "steps": 3}
+    assert options["sizes"]["augmentation"]["swap_share"] == 0.05
