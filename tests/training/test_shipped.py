@@ -35,6 +35,7 @@ from training.recipes.shipped_data import prepare_shipped
 from training.reviews import judged
 from training.reviews.judged import text_hash
 from training.trainer import TrainConfig
+from worker.errors import UsageError
 
 
 def _write(folder: Path, name: str, rows: list[dict[str, Any]]) -> None:
@@ -162,6 +163,18 @@ def test_validation_rows_of_chnsenticorp_have_no_copy_in_its_training_set(data: 
         {row.text for row in prepare_shipped(folder).splits["validation_chn"]} for folder in (data, copied)
     )
     assert before - after == {record["text"] for record in dev[:4]} & before != set()
+
+
+def test_what_was_trained_on_other_rows_is_not_gone_on_from(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = stage_data(data, tmp_path)
+    assert stage_data(data, tmp_path) == splits
+    known = {text_hash(row.text): "neutral" for row in read_split(splits, "unlabelled")[:1]}
+    monkeypatch.setattr(judged, "labels", lambda: known)
+    with pytest.raises(UsageError, match=r"other rows than .*: unlabelled, judged") as error:
+        stage_data(data, tmp_path)
+    assert error.value.hint
 
 
 def test_what_is_scored_and_what_the_baseline_learns(

@@ -2,7 +2,7 @@
 at last by the labels that were given for the project, and by these again under several seeds whose weights are averaged; then
 part of the way back, neutral's likelihood, titles, calibration.
 
-Every stage is skipped when its result stands.
+Every stage is skipped when its result stands, and refused when the rows have become others.
 """
 
 import random
@@ -30,6 +30,7 @@ from training.scores import evaluate_folder
 from training.titles.refit import labelled_by_functions, refit_titles
 from training.trainer import TrainConfig
 from worker.classify.normalise import normalise
+from worker.errors import UsageError
 
 TITLES_FOR_TEACHER = 3
 """The teacher sees every third title: tones are easy, and its time is better spent on reviews."""
@@ -115,14 +116,27 @@ class ShippedConfig:
 
 
 def stage_data(data: Path, out: Path) -> Path:
-    """Splits as files under ``out/splits``, and their counts."""
+    """Splits as files under ``out/splits``, and their counts. Made anew even where they stand, a minute, to see that they are these.
+
+    :raises UsageError: those that stand are others.
+    """
     folder = out / "splits"
-    if not (folder / "counts.json").is_file():
-        prepared = prepare_shipped(data)
+    prepared = prepare_shipped(data)
+    if (folder / "counts.json").is_file():
+        if other := [name for name, rows in prepared.splits.items() if not _is_split(folder, name, rows)]:
+            raise UsageError(
+                f"{folder} has other rows than the data, the project's reviews and this version give: {', '.join(other)}",
+                hint="give a new --out folder: what stands in this one was trained on those rows",
+            )
+    else:
         for name, rows in prepared.splits.items():
             write_rows(folder / f"{name}.jsonl.gz", rows)
         write_json(folder / "counts.json", prepared.counts)
     return folder
+
+
+def _is_split(folder: Path, name: str, rows: Sequence[Row]) -> bool:
+    return (folder / f"{name}.jsonl.gz").is_file() and read_split(folder, name) == list(rows)
 
 
 def read_split(folder: Path, name: str) -> list[Row]:
