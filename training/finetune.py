@@ -15,7 +15,7 @@ from training.batches import Example, check_positions, encode
 from training.checkpoint import data_digest
 from training.data import Row, labels_by_kind
 from training.efficient.methods import trainable_share
-from training.efficient.store import merged, save_efficient
+from training.efficient.store import Adapters, base_digest, merged, save_efficient
 from training.freezing import Freezing, freeze
 from training.hooks import Stateful
 from training.metrics import score
@@ -204,6 +204,7 @@ def finetune_model(
     for part in (examples, *sets.values()):
         check_positions(part, model, taken=config.recipe.positions_taken)
     validation = validate_on(validation_rows, sets, columns, pad_id=pad_id) if sets else None
+    base = base_digest(model) if config.recipe.efficient else ""
     torch.manual_seed(
         config.train.seed
     )  # new weights must be the same in every process, and when a run goes on
@@ -247,18 +248,25 @@ def finetune_model(
         if validation:
             after = validation(trained, trainer.bfloat16)
             write_json(report, {**read_json(report), "after": after, "best_step": state.best_step})
-        _save(trained, tokenizer, columns, out, config)  # it may fold the new weights into the old
+        _save(trained, tokenizer, columns, out, config, base)  # it may fold the new weights into the old
         write_json(out / "cost.json", cost)  # last: who finds it may take the rest as whole
     return state
 
 
 def _save(
-    model: PreTrainedModel, tokenizer: Tokenizer, columns: Columns, out: Path, config: FinetuneConfig
+    model: PreTrainedModel,
+    tokenizer: Tokenizer,
+    columns: Columns,
+    out: Path,
+    config: FinetuneConfig,
+    base: str,
 ) -> None:
     """A plain checkpoint in ``out/model`` where there is one; the small weights in ``out/adapters`` with other methods."""
     plain = model if isinstance(model, BertForSequenceClassification) else None
     if config.recipe.efficient is not None:
-        save_efficient(model, config.recipe.efficient, out / "adapters")
+        told = Adapters(config.recipe.efficient, base, columns, config.layers)
+        save_efficient(model, told, tokenizer, out / "adapters")
+        remember_max_tokens(out / "adapters", config.max_tokens)
         plain = merged(model)
     if plain is not None:
         models.save(plain, tokenizer, columns, out / "model")

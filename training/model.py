@@ -17,7 +17,7 @@ ATTENTION = "eager"
 """Plain matrix products. The backward pass of torch's fused attention on a CPU takes two fifths of a training step at the
 lengths of reviews; without it a step is 1.4 (2,048 tokens) to 1.8 (1,024 tokens) times as fast."""
 
-COLUMNS, WEIGHTS = "columns.json", "model.safetensors"
+COLUMNS, WEIGHTS, ADAPTERS = "columns.json", "model.safetensors", "efficient.json"
 
 
 @dataclass(frozen=True)
@@ -248,9 +248,9 @@ def write_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
 
 
 def trained_folder(folder: Path) -> Path:
-    """The folder that holds a run's model: ``model`` within a run's folder, else the folder itself."""
-    inner = folder / "model"
-    return inner if (inner / COLUMNS).is_file() else folder
+    """The folder that holds a run's model: ``model`` within a run's folder, else ``adapters``, else the folder itself."""
+    inner = (folder / "model" / COLUMNS, folder / "adapters" / ADAPTERS)
+    return next((path.parent for path in inner if path.is_file()), folder)
 
 
 def load(folder: Path) -> tuple[BertForSequenceClassification, Tokenizer, Columns]:
@@ -259,6 +259,11 @@ def load(folder: Path) -> tuple[BertForSequenceClassification, Tokenizer, Column
     :raises UsageError: there is no trained model.
     """
     folder = trained_folder(folder)
+    if (folder / ADAPTERS).is_file():
+        raise UsageError(
+            f"{folder} holds adapters, which are nothing without their base",
+            hint="`tagline train evaluate --base BASE` scores them",
+        )
     if not (folder / COLUMNS).is_file():
         raise UsageError(
             f"{folder} is not a trained model", hint="give the output folder of finetune or distil"

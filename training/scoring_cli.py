@@ -19,6 +19,9 @@ def evaluate(
     train: Annotated[
         Path | None, typer.Option(help="Training file: adds the TF-IDF + LR row, refuses leaks.")
     ] = None,
+    base: Annotated[
+        str | None, typer.Option(help="Where the model is a run's `adapters`: what they were trained upon.")
+    ] = None,
     label: Label = None,
     max_tokens: OwnTokens = None,
 ) -> None:
@@ -35,7 +38,7 @@ def evaluate(
     for name, rows in sets.items():
         check_no_leak({"--train": trained_on, name: rows})
     max_tokens = max_tokens_of(model, max_tokens)
-    scores = evaluate_folder(model, sets, max_tokens=max_tokens)
+    scores = evaluate_folder(model, sets, max_tokens=max_tokens, base=base)
     if train:
         for name, value in linear_rows(trained_on, sets).items():
             scores[name]["linear"] = value
