@@ -17,7 +17,8 @@ def evaluate(
     model: Annotated[Path, typer.Option(help="A bundle, a run's folder, or the `model` in it.")],
     out: Annotated[Path, typer.Option(help="Folder for scores.json.")],
     train: Annotated[
-        Path | None, typer.Option(help="Training file: adds the TF-IDF + LR row, refuses leaks.")
+        list[Path] | None,
+        typer.Option(help="Training file; repeatable. Adds the TF-IDF + LR row, refuses leaks."),
     ] = None,
     base: Annotated[
         str | None, typer.Option(help="Where the model is a run's `adapters`: what they were trained upon.")
@@ -34,7 +35,7 @@ def evaluate(
     from training.scores import evaluate_folder
 
     sets = load_sets(files, label)
-    trained_on = load_rows([train], label) if train else []
+    trained_on = load_rows(train, label)
     for name, rows in sets.items():
         check_no_leak({"--train": trained_on, name: rows})
     max_tokens = max_tokens_of(model, max_tokens)
@@ -46,7 +47,7 @@ def evaluate(
         out,
         stage="evaluate",
         options={"model": model, "max_tokens": max_tokens, "labels": parse_meanings(label or [])},
-        inputs=[*files, *([train] if train else []), *model_files(model)],
+        inputs=[*files, *(train or []), *model_files(model)],
     )
     write_json(out / "scores.json", {"sets": scores})
     typer.echo(table([out]), nl=False)

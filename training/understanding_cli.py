@@ -52,9 +52,9 @@ def report(
     sets: Sets,
     out: Annotated[Path, typer.Option(help="Folder for report.md and its plots.")],
     train: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
-            help="Training file: adds the TF-IDF + LR row, and shows test rows that it holds apart."
+            help="Training file; repeatable. Adds the TF-IDF + LR row, and shows test rows that it holds apart."
         ),
     ] = None,
     linear: Annotated[
@@ -77,7 +77,7 @@ def report(
     from training.scorer import open_scorer
 
     every = with_category_sets(_read(sets, limit), _parts(clean or []))
-    trained_on = read_rows(train) if train else []
+    trained_on = [row for path in train or [] for row in read_rows(path)]
     own, contaminated = split_contaminated(every, trained_on)
     baseline = dict(read_json(linear)) if linear else {}
     if train:
@@ -92,7 +92,7 @@ def report(
     figures.reliability_plot(results[0].sets, out / names["reliability"])
     figures.confusion_plot(results[0].sets, out / names["confusion"])
     options = [f"--sets {path.name}" for path in sets] + [f"--clean {part}" for part in clean or []]
-    options += [f"--train {train.name}"] if train else []
+    options += [f"--train {path.name}" for path in train or []]
     options += [f"--limit {limit}"] if limit else []
     command = " ".join(["tagline train report", *(folder.name for folder in models), *options])
     page = render(results, command=command, machine=machine(), figures=names, seeds=seeds)

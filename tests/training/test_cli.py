@@ -237,11 +237,19 @@ def test_a_file_that_is_called_train_is_checked_for_leaks_too(both: Path, tmp_pa
     from training.prepare import LeakError
 
     write_rows(tmp_path / "train.jsonl", make_rows(10, seed=1))
-    with pytest.raises(LeakError):
-        _run(
-            "evaluate", tmp_path / "train.jsonl", "--train", both / "train.jsonl", "--model", both / "model",
-            "--out", tmp_path,
-        )  # fmt: skip
+    write_rows(tmp_path / "more.jsonl", make_rows(10, seed=7))
+    for files in ([both / "train.jsonl"], [both / "train.jsonl", tmp_path / "more.jsonl"]):
+        trained_on = [part for path in files[::-1] for part in ("--train", path)]
+        with pytest.raises(LeakError):
+            _run(
+                "evaluate",
+                tmp_path / "train.jsonl",
+                *trained_on,
+                "--model",
+                both / "model",
+                "--out",
+                tmp_path,
+            )
 
 
 def test_files_without_labels_or_with_foreign_ones_are_refused_before_training(tmp_path: Path) -> None:

@@ -57,11 +57,12 @@ def test_a_bundle_and_the_run_that_it_came_from_answer_alike(run: Path, bundle: 
 def test_a_report_has_a_page_and_small_plots(bundle: Path, run: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "test_shop.jsonl.gz", make_rows(60, seed=2))
     write_rows(tmp_path / "titles.jsonl", TITLES)
-    write_rows(tmp_path / "train.jsonl", [*make_rows(240, seed=1), *make_rows(60, seed=2)[:5]])
+    write_rows(tmp_path / "train.jsonl", make_rows(60, seed=2)[:5])
+    write_rows(tmp_path / "more.jsonl", make_rows(240, seed=1))
     out = tmp_path / "report"
     _invoke(
         "report", bundle, run, "--sets", tmp_path / "test_shop.jsonl.gz", "--sets", tmp_path / "titles.jsonl",
-        "--train", tmp_path / "train.jsonl", "--out", out,
+        "--train", tmp_path / "train.jsonl", "--train", tmp_path / "more.jsonl", "--out", out,
     )  # fmt: skip
     page = (out / "report.md").read_text(encoding="utf-8")
     for part in (
