@@ -112,8 +112,9 @@ def finetune(
     warmup_share: Annotated[float, typer.Option(min=0, max=1)] = 0.06,
     weight_decay: Annotated[float, typer.Option(min=0)] = 0.01,
     layer_decay: Annotated[
-        float, typer.Option(help="Factor of the rate a layer downwards; 1 for none.")
+        float, typer.Option(min=0.01, max=1, help="Factor of the rate a layer downwards; 1 for none.")
     ] = 1.0,
+    clip_norm: Annotated[float, typer.Option(min=0.001, help="Longest gradient of a step.")] = 1.0,
     dropout: Annotated[float, typer.Option(min=0, max=0.9, help="In the encoder.")] = 0.0,
     head_dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Of what the head reads.")] = 0.1,
     label_smoothing: Annotated[float, typer.Option(min=0, max=0.5)] = 0.0,
@@ -129,7 +130,7 @@ def finetune(
     ] = 0.0,
     augment: Annotated[int, typer.Option(min=0, help="Changed copies of every row.")] = 0,
     freezing: Annotated[str, typer.Option(help="none, head, top or gradual.")] = "none",
-    top_layers: Annotated[int, typer.Option(help="With --freezing top: layers that train.")] = 0,
+    top_layers: Annotated[int, typer.Option(min=0, help="With --freezing top: layers that train.")] = 0,
     layers: Annotated[str, typer.Option(help="Encoder layers to keep, as 1,3,5; empty keeps all.")] = "",
     accumulate: Annotated[int, typer.Option(min=1, help="Batches a step.")] = 1,
     average_decay: Annotated[
@@ -139,7 +140,7 @@ def finetune(
         str, typer.Option(help="What early stopping and the best checkpoint look at.")
     ] = "accuracy",
     patience: Annotated[
-        int, typer.Option(help="Evaluations without gain before stopping; 0 never stops early.")
+        int, typer.Option(min=0, help="Evaluations without gain before stopping; 0 never stops early.")
     ] = 0,
     evaluate_every: Annotated[int, typer.Option(min=1, help="Steps between evaluations.")] = 500,
     max_tokens: Tokens = 256,
@@ -173,6 +174,7 @@ def finetune(
             warmup_share=warmup_share,
             weight_decay=weight_decay,
             layer_decay=layer_decay,
+            clip_norm=clip_norm,
             tokens_per_batch=batch_tokens,
             accumulate=accumulate,
             precision=one_of("precision", precision, "auto", "float32", "bfloat16"),

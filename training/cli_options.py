@@ -8,6 +8,8 @@ import typer
 if TYPE_CHECKING:
     from training.data import Row
 
+SMALLEST_RATE = 1e-9
+
 Files = Annotated[
     list[Path], typer.Argument(help="JSONL, CSV or Parquet with text, label[, kind, category].")
 ]
@@ -18,7 +20,12 @@ Minutes = Annotated[
     float | None,
     typer.Option(min=0.01, help="Let the schedule end after this time even if the epochs are not done."),
 ]
-Rate = Annotated[float, typer.Option(help="Peak learning rate: 2e-5 for base models, 1e-4 for small ones.")]
+Rate = Annotated[
+    float,
+    typer.Option(
+        min=SMALLEST_RATE, help="Peak learning rate of AdamW: 2e-5 for base models, 1e-4 for small ones."
+    ),
+]
 Tokens = Annotated[int, typer.Option(min=8, help="Longest text in tokens; longer ones keep head and tail.")]
 BatchTokens = Annotated[
     int, typer.Option(min=64, help="Padded tokens a batch; lower it when memory runs out.")

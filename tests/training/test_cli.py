@@ -278,9 +278,22 @@ def test_prepare_writes_what_the_user_says_that_labels_mean(tmp_path: Path) -> N
     assert [labels.count(label) for label in ("negative", None, "positive")] == [8, 4, 8]
 
 
-def test_no_minutes_are_refused() -> None:
-    result = runner.invoke(app, ["finetune", "x.jsonl", "--base", "b", "--out", "o", "--minutes", "0"])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--minutes", "0"),
+        ("--patience", "-1"),
+        ("--lr", "0"),
+        ("--lr", "-1e-4"),
+        ("--layer-decay", "0"),
+        ("--layer-decay", "1.1"),
+        ("--clip-norm", "0"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(option: str, value: str) -> None:
+    result = runner.invoke(app, ["finetune", "x.jsonl", "--base", "b", "--out", "o", option, value])
     assert result.exit_code == 2
+    assert "No such option" not in result.output
 
 
 def test_compared_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
