@@ -117,10 +117,13 @@ def build(
 
 
 def keep_layers(model: BertForSequenceClassification, layers: Sequence[int]) -> BertForSequenceClassification:
-    """The same model with only these encoder layers, in this order. Changes ``model``."""
+    """The same model with only these encoder layers, in this order. Changes ``model``.
+
+    :raises UsageError: there is no such layer, or one is named twice: its weights would be two layers' at once.
+    """
     count = model.config.num_hidden_layers
-    if not layers or any(not 0 <= layer < count for layer in layers):
-        raise UsageError(f"layers must be within 0..{count - 1}, not {list(layers)}")
+    if not layers or any(not 0 <= layer < count for layer in layers) or len(set(layers)) < len(layers):
+        raise UsageError(f"layers must be within 0..{count - 1}, once each, not {list(layers)}")
     stack = model.bert.encoder.layer
     kept = [stack[layer] for layer in layers]
     for place, layer in enumerate(kept):

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.training.rows import make_rows
 from training import model as models
 from training.finetune import FinetuneConfig, finetune
@@ -9,6 +11,7 @@ from training.model import Columns
 from training.options import RecipeConfig
 from training.runs import read_json
 from training.trainer import TrainConfig
+from worker.errors import UsageError
 
 QUICK = TrainConfig(epochs=0.2, lr=2e-3, tokens_per_batch=1_024, precision="float32", seed=3)
 
@@ -44,3 +47,10 @@ def test_a_run_tells_the_sizes_of_its_recipes_and_what_its_labels_were_said_to_m
     assert options["labels"] == {"5": "positive"}
     assert options["sizes"]["adversarial"] == {"radius": 0.5, "step_length": 0.25, "steps": 3}
     assert options["sizes"]["augmentation"]["swap_share"] == 0.05
+
+
+def test_a_layer_that_is_named_twice_is_refused(base: Path, tmp_path: Path) -> None:
+    config = FinetuneConfig(train=QUICK, max_tokens=32, layers=(1, 3, 3))
+    with pytest.raises(UsageError, match=r"layers .* once each"):
+        finetune(str(base), make_rows(20, seed=1), {}, tmp_path / "run", config)
+    assert not (tmp_path / "run").exists()
