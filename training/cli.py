@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from training.cli_options import (
+    SMALLEST_RATE,
     BatchTokens,
     Epochs,
     Files,
@@ -106,7 +107,13 @@ def finetune(
     label: Label = None,
     epochs: Epochs = 2.0,
     minutes: Minutes = None,
-    lr: Rate = 1e-4,
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            min=SMALLEST_RATE,
+            help="Peak learning rate; adamw 1e-4 (2e-5 for base models), adafactor 1e-3, sgd 0.02.",
+        ),
+    ] = None,
     optimiser: Annotated[str, typer.Option(help="adamw, sgd or adafactor.")] = "adamw",
     schedule: Annotated[str, typer.Option(help="linear or cosine.")] = "linear",
     warmup_share: Annotated[float, typer.Option(min=0, max=1)] = 0.06,
@@ -154,11 +161,13 @@ def finetune(
     from training.finetune import FinetuneConfig
     from training.finetune import finetune as run
     from training.labels import check_servable, parse_meanings
+    from training.optim import RATES
     from training.options import RecipeConfig
     from training.prepare import check_no_leak
     from training.sets import labelled_rows
     from training.trainer import TrainConfig
 
+    chosen = one_of("optimiser", optimiser, *RATES)
     meanings = parse_meanings(label or [])
     rows = [row for path in files for row in labelled_rows(path, meanings)]
     check_servable(labels_by_kind(rows))
@@ -168,8 +177,8 @@ def finetune(
         train=TrainConfig(
             epochs=epochs,
             budget_minutes=minutes,
-            lr=lr,
-            optimiser=one_of("optimiser", optimiser, "adamw", "sgd", "adafactor"),
+            lr=RATES[chosen] if lr is None else lr,
+            optimiser=chosen,
             schedule=one_of("schedule", schedule, "linear", "cosine"),
             warmup_share=warmup_share,
             weight_decay=weight_decay,

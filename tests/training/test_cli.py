@@ -379,3 +379,15 @@ def test_a_rank_is_refused_where_nothing_has_one(tmp_path: Path) -> None:
 
 def test_the_command_and_the_function_give_the_teacher_one_share() -> None:
     assert inspect.signature(distil).parameters["teacher_share"].default == DistilConfig().teacher_share
+
+
+@pytest.mark.parametrize(("options", "rate"), [((), 0.02), (("--lr", 0.5), 0.5)])
+def test_every_optimiser_has_a_rate_at_which_it_learns(
+    base: Path, tmp_path: Path, options: tuple[object, ...], rate: float
+) -> None:
+    write_rows(tmp_path / "mine.jsonl", make_rows(20, seed=1))
+    _run(
+        "finetune", tmp_path / "mine.jsonl", "--base", base, "--out", tmp_path / "run", "--epochs", 0.1,
+        "--optimiser", "sgd", *options,
+    )  # fmt: skip
+    assert read_json(tmp_path / "run" / "run.json")["options"]["config"]["train"]["lr"] == rate
