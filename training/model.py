@@ -53,13 +53,27 @@ class Columns:
 
 
 def base_files(base: str) -> Path:
-    """The folder of a checkpoint: the path itself, or the hub's snapshot of a name such as ``owner/model``."""
+    """The folder of a checkpoint: the path itself, or the hub's snapshot of a name such as ``owner/model``.
+
+    :raises UsageError: it is neither a checkpoint's folder nor a name that the hub knows, or the hub cannot be reached.
+    """
     path = Path(base)
     if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise UsageError(
+                f"{base} holds no checkpoint: it has no config.json",
+                hint="give an encoder's folder, or of a run the `model` in it",
+            )
         return path
     from huggingface_hub import snapshot_download
 
-    return Path(snapshot_download(base, allow_patterns=["*.json", "*.safetensors"]))
+    try:
+        return Path(snapshot_download(base, allow_patterns=["*.json", "*.safetensors"]))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{base} is no folder, and nothing that the hub gives",
+            hint="look at the path; a hub name is OWNER/NAME, and the first use of it needs the network",
+        ) from error
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

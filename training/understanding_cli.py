@@ -124,6 +124,7 @@ def robustness(
     if "review" in scorer.labels:
         text += "\n" + render_contrasts(score_contrasts(scorer))
     if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, encoding="utf-8")
     typer.echo(text, nl=False)
 

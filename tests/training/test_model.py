@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
 
 from tests.training.rows import make_rows
 from training import model as models
@@ -118,3 +119,16 @@ def test_another_dropout_reaches_all_but_the_attention(base: Path) -> None:
     assert {share for name, share in found.items() if "attention.self" in name} == {0.0}
     assert {share for name, share in found.items() if "attention.self" not in name} == {0.2}
     assert model.config.hidden_dropout_prob == 0.2
+
+
+def test_a_base_that_is_none_is_told_as_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    for base, said in (
+        (str(tmp_path), "holds no checkpoint"),
+        (str(tmp_path / "no" / "model"), "is no folder"),
+        ("runs/no/model", "is no folder"),
+        ("nobody/nothing-of-this-name", "is no folder"),
+    ):
+        with pytest.raises(UsageError, match=said) as error:
+            models.base_files(base)
+        assert error.value.hint

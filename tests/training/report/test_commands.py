@@ -100,10 +100,11 @@ def test_a_report_on_no_set_that_the_model_answers_is_refused(bundle: Path, tmp_
 
 def test_robustness_prints_both_tables(bundle: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "shop.jsonl", make_rows(60, seed=2))
-    printed = _invoke("robustness", bundle, "--sets", tmp_path / "shop.jsonl", "--out", tmp_path / "table.md")
+    table = tmp_path / "new" / "table.md"
+    printed = _invoke("robustness", bundle, "--sets", tmp_path / "shop.jsonl", "--out", table)
     assert "| shop | zero-width | 60 |" in printed
     assert "| negation | zh |" in printed
-    assert printed.endswith((tmp_path / "table.md").read_text(encoding="utf-8"))
+    assert printed.endswith(table.read_text(encoding="utf-8"))
 
 
 def test_texts_are_explained_on_the_command_line(bundle: Path) -> None:
