@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import PreTrainedModel
 
 from training import model as models
-from training.batches import collate, encode
+from training.batches import Batch, collate, encode
 from training.data import Row
 from training.finetune import FinetuneConfig, finetune
 from training.hooks import Hook, StepContext
@@ -176,3 +177,20 @@ def test_part_of_the_way_back_is_a_share_of_every_weight_and_of_columns_that_are
     models.save(start, models.load_tokenizer(base), two, tmp_path / "start")
     with pytest.raises(UsageError, match="did not begin"):
         part_way_back(tmp_path / "trained", tmp_path / "start", 0.25)
+
+
+def test_a_walk_that_finds_no_direction_leaves_the_plain_gradient(base: Path, train_rows: list[Row]) -> None:
+    context = context_of(base, train_rows)
+    asked: list[int] = []
+
+    def flat_where_it_was_moved(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
+        asked.append(1)
+        return cross_entropy()(model, batch) * (len(asked) == 1)
+
+    watched = StepContext(context.model, context.batch, flat_where_it_was_moved)
+    watched.backward()
+    plain = {name: p.grad.clone() for name, p in context.model.named_parameters() if p.grad is not None}
+    Pgd(0.5, 0.2, 3).hook()(watched)
+    assert len(asked) == 2
+    for name, parameter in context.model.named_parameters():
+        assert parameter.grad is None if name not in plain else torch.equal(parameter.grad, plain[name])
