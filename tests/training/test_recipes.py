@@ -1,6 +1,7 @@
 """Recipes against over-fitting: what each must leave as it was, and what it must change."""
 
 import random
+import time
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,13 @@ def test_what_is_negated_stays_where_it_is(text: str, kept: str) -> None:
     copies = [changed(text, heavy, chooser) for _ in range(50)]
     assert all(kept in copy for copy in copies)
     assert any(copy != text for copy in copies)
+
+
+def test_the_time_of_a_changed_copy_grows_as_the_text() -> None:
+    text = "well this thing is not good at all whatever one may say of it here " * 4_000
+    start = time.process_time()
+    assert changed(text, Augmentation(), random.Random(0)) != text
+    assert time.process_time() - start < 20  # a second; squared it would be minutes
 
 
 def test_back_translation_is_a_hook() -> None:
