@@ -78,13 +78,25 @@ class FinetuneConfig:
             )
 
 
+TOLD = ("accuracy", "macro_f1", "step", "elapsed_s", "loss", "lr")
+"""What a line of ``metrics.jsonl`` holds beside the accuracy of every set."""
+
+
 def validate_on(
     rows: Mapping[str, Sequence[Row]], sets: Mapping[str, Sequence[Example]], columns: Columns, *, pad_id: int
 ) -> Validation:
     """A function that scores a model: ``accuracy`` (mean over sets) and the accuracy of every set.
 
     ``sets``: some of ``rows``, encoded. A set is scored by the labels that occur in it (:func:`training.sets.labels_of_set`).
+
+    :raises UsageError: a set has the name of something else that is told of a step.
     """
+    for name in sets:
+        if name in TOLD:
+            raise UsageError(
+                f"a validation set cannot be called `{name}`, which is told of every step",
+                hint="rename the file",
+            )
 
     def validation(model: PreTrainedModel, bfloat16: bool) -> dict[str, float]:
         result: dict[str, float] = {}

@@ -54,3 +54,10 @@ def test_a_layer_that_is_named_twice_is_refused(base: Path, tmp_path: Path) -> N
     with pytest.raises(UsageError, match=r"layers .* once each"):
         finetune(str(base), make_rows(20, seed=1), {}, tmp_path / "run", config)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_validation_set_that_has_the_name_of_a_score_is_refused(base: Path, tmp_path: Path) -> None:
+    rows, config = make_rows(20, seed=1), FinetuneConfig(train=QUICK, max_tokens=32)
+    with pytest.raises(UsageError, match="cannot be called `macro_f1`"):
+        finetune(str(base), rows, {"macro_f1": make_rows(5, seed=2)}, tmp_path / "run", config)
+    assert not (tmp_path / "run").exists()
