@@ -72,6 +72,11 @@ def prepare(
     )
     for name, count in prepared.counts.items():
         typer.echo(f"{name}: {count}")
+    for name, share in (("validation", validation_share), ("test", test_share)):
+        if share and not prepared.counts[name]:
+            typer.echo(
+                f"warning: the share {share} of so few rows left {name} empty; raise --{name}-share", err=True
+            )
 
 
 @app.command()

@@ -118,6 +118,7 @@ def export(
     licence: Annotated[str, typer.Option()] = "unspecified",
 ) -> None:
     """Write a bundle that the worker loads. Validation files set the temperatures."""
+    from training.calibrate import is_at_an_end
     from training.choices import one_of
     from training.evaluate import calibrate
     from training.export import ExportConfig, export_bundle
@@ -129,6 +130,13 @@ def export(
     found = calibrate(
         model, load_sets(validation, label), load_rows(doubtful, labels=False), max_tokens=max_tokens
     )
+    for kind, temperature in found.temperatures.items():
+        if is_at_an_end(temperature):
+            typer.echo(
+                f"warning: the temperature of kind `{kind}` came out as {temperature}, the end of what is tried: its validation texts "
+                "are too few, or like the training texts, to say how sure the model may be",
+                err=True,
+            )
     config = ExportConfig(
         name=name,
         version=version,

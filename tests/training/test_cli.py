@@ -391,3 +391,22 @@ def test_every_optimiser_has_a_rate_at_which_it_learns(
         "--optimiser", "sgd", *options,
     )  # fmt: skip
     assert read_json(tmp_path / "run" / "run.json")["options"]["config"]["train"]["lr"] == rate
+
+
+def test_a_split_that_came_out_empty_is_warned_of(tmp_path: Path) -> None:
+    write_rows(tmp_path / "mine.jsonl", make_rows(4, seed=1))
+    printed = _run(
+        "prepare", tmp_path / "mine.jsonl", "--out", tmp_path, "--validation-share", 0.01, "--test-share", 0
+    )
+    assert "validation: 0" in printed
+    assert "warning: the share 0.01 of so few rows left validation empty" in printed
+    assert "left test empty" not in printed
+
+
+def test_a_temperature_at_the_end_of_what_is_tried_is_warned_of(both: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "few.jsonl", make_rows(2, seed=1))
+    printed = _run(
+        "export", "--model", both / "model", "--out", tmp_path / "bundle", "--name", "both",
+        "--validation", tmp_path / "few.jsonl",
+    )  # fmt: skip
+    assert "warning: the temperature of kind `review`" in printed
