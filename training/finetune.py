@@ -23,7 +23,7 @@ from training.model import Columns
 from training.objective import Objective
 from training.options import RecipeConfig
 from training.predict import logits_for, probabilities_of
-from training.runs import peak_resident_mb, read_json, remember_max_tokens, write_json, write_run
+from training.runs import model_files, peak_resident_mb, read_json, remember_max_tokens, write_json, write_run
 from training.sets import gold_of, labels_of_set
 from training.trainer import State, TrainConfig, Trainer, Validation, run_length
 from worker.errors import UsageError
@@ -141,7 +141,8 @@ def finetune(
     :raises UsageError: the rows of a kind have one label alone, or as :func:`finetune_model`.
     """
     _check_labels(train_rows)
-    columns = Columns(labels_by_kind(train_rows, models.labels_in(models.base_files(base))))
+    folder = models.base_files(base)
+    columns = Columns(labels_by_kind(train_rows, models.labels_in(folder)))
     model = models.build(
         base,
         columns,
@@ -150,7 +151,7 @@ def finetune(
         head_dropout=config.head_dropout,
         seed=config.train.seed,
     )
-    tokenizer = models.load_tokenizer(models.base_files(base))
+    tokenizer = models.load_tokenizer(folder)
     return finetune_model(
         model,
         tokenizer,
@@ -166,7 +167,7 @@ def finetune(
             "sizes": config.recipe.sizes(),
             "labels": dict(meanings or {}),
         },
-        inputs=inputs,
+        inputs=[*inputs, *model_files(folder)],
     )
 
 
