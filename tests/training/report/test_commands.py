@@ -79,6 +79,22 @@ def test_a_report_has_a_page_and_small_plots(bundle: Path, run: Path, tmp_path: 
         assert 1_000 < (out / name).stat().st_size < 100_000
 
 
+def test_a_report_names_the_sets_that_it_does_not_draw_and_writes_all_matrices(
+    bundle: Path, tmp_path: Path
+) -> None:
+    sets = [f"shop{number}" for number in range(9)]
+    for number, name in enumerate(sets):
+        write_rows(tmp_path / f"{name}.jsonl", make_rows(12, seed=20 + number))
+    given = [part for name in sets for part in ("--sets", tmp_path / f"{name}.jsonl")]
+    _invoke("report", bundle, *given, "--out", tmp_path / "report")
+    page = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert page.count("Not drawn: shop8.") == 2
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| shop8 | ")]
+    counts = [cells[2:] for cells in rows if cells[1] in ("negative", "positive")]
+    assert len(counts) == 2
+    assert sum(int(cell.rstrip(" |")) for cells in counts for cell in cells) == 12
+
+
 def test_a_report_refuses_parts_that_name_no_set(bundle: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "test_shop.jsonl.gz", make_rows(30, seed=2))
     for part, told in (("clean", "not SET=CATEGORY"), ("test_shop=clean", "no set `test_shop`")):
