@@ -7,6 +7,7 @@ import typer
 
 from training.cli_options import (
     SMALLEST_RATE,
+    SPLIT_OFF,
     BatchTokens,
     Epochs,
     Files,
@@ -16,6 +17,7 @@ from training.cli_options import (
     Precision,
     Rate,
     Seed,
+    Share,
     Tokens,
     Validation,
     load_rows,
@@ -41,8 +43,8 @@ def prepare(
         list[Path] | None, typer.Option(help="Ready test file; repeatable. Else a share is split off.")
     ] = None,
     validation: Annotated[list[Path] | None, typer.Option(help="Ready validation file; repeatable.")] = None,
-    validation_share: Annotated[float, typer.Option(min=0, max=0.5)] = 0.05,
-    test_share: Annotated[float, typer.Option(min=0, max=0.5)] = 0.05,
+    validation_share: Share = None,
+    test_share: Share = None,
     label: Label = None,
     seed: Seed = 0,
 ) -> None:
@@ -51,7 +53,17 @@ def prepare(
     from training.labels import parse_meanings
     from training.prepare import prepare as split
     from training.runs import write_json, write_run
+    from worker.errors import UsageError
 
+    for name, ready, share in (("validation", validation, validation_share), ("test", test, test_share)):
+        if ready and share is not None:
+            raise UsageError(
+                f"--{name}-share splits off a share, and --{name} gives ready files",
+                hint="leave out one of the two",
+            )
+    validation_share, test_share = (
+        SPLIT_OFF if share is None else share for share in (validation_share, test_share)
+    )
     prepared = split(
         load_rows(files, label, labelled=True),
         validation_share=validation_share,

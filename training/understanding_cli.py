@@ -153,7 +153,12 @@ def titles(
     from training.titles.labelled import labelled_titles
     from training.titles.model_scores import render_model, score_model
     from training.titles.scores import render, score_all
+    from worker.errors import UsageError
 
+    if max_tokens is not None and model is None:
+        raise UsageError(
+            "--max-tokens is for a model, and none is given", hint="add --model, or leave it out"
+        )
     typer.echo(render(score_all()), nl=False)
     if model:
         from training.scorer import open_scorer

@@ -411,3 +411,16 @@ def test_a_temperature_at_the_end_of_what_is_tried_is_warned_of(both: Path, tmp_
         "--validation", tmp_path / "few.jsonl",
     )  # fmt: skip
     assert "warning: the temperature of kind `review`" in printed
+
+
+def test_options_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
+    write_rows(tmp_path / "mine.jsonl", make_rows(4, seed=1))
+    mine = tmp_path / "mine.jsonl"
+    for command in (
+        ("prepare", mine, "--out", tmp_path, "--test", mine, "--test-share", 0.1),
+        ("prepare", mine, "--out", tmp_path, "--validation", mine, "--validation-share", 0.1),
+        ("titles", "--max-tokens", 32),
+    ):
+        with pytest.raises(UsageError) as error:
+            _run(*command)
+        assert "leave" in str(error.value.hint)
