@@ -23,7 +23,14 @@ from training.model import Columns
 from training.objective import Objective
 from training.options import RecipeConfig
 from training.predict import logits_for, probabilities_of
-from training.runs import model_files, peak_resident_mb, read_json, remember_max_tokens, write_json, write_run
+from training.runs import (
+    model_files,
+    peak_resident_mib,
+    read_json,
+    remember_max_tokens,
+    write_json,
+    write_run,
+)
 from training.sets import gold_of, labels_of_set
 from training.trainer import State, TrainConfig, Trainer, Validation, run_length
 from worker.errors import UsageError
@@ -255,7 +262,7 @@ def finetune_model(
             "parameters": parameters,
             "steps": state.step,
             "seconds": round(state.elapsed_s, 1),
-            "peak_resident_mb": peak_resident_mb(),
+            "peak_resident_mib": peak_resident_mib(),
             "precision": trainer.precision,
         }
         if validation:

@@ -55,8 +55,8 @@ def machine() -> dict[str, Any]:
     }
 
 
-def peak_resident_mb() -> int:
-    """The most memory that this process has had resident, in MB."""
+def peak_resident_mib() -> int:
+    """The most memory that this process has had resident, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))  # bytes there, kB elsewhere
 

@@ -39,6 +39,7 @@ def test_recipes_are_trained_and_scored_side_by_side(base: Path, tmp_path: Path)
     assert lines[0].trainable > 4 * lines[1].trainable > 0
     assert all(0.3 < accuracy <= 1 for line in lines for accuracy in line.accuracies)
     assert render(lines).count("\n") == 7
+    assert " MiB |" in render(lines)
     # AdaLoRA prunes by the true length of the run.
     run = folder_of(tmp_path / "runs", "AdaLoRA, rank 8", 0)
     assert (

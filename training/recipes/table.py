@@ -58,7 +58,7 @@ class Line:
     accuracies: tuple[float, ...]
     trainable: int
     seconds: float
-    resident_mb: float
+    resident_mib: float
 
 
 def finetune_in_a_process(arguments: Sequence[str]) -> None:
@@ -118,7 +118,7 @@ def run_recipes(
                 tuple(read_json(folder / "before_after.json")["after"]["accuracy"] for folder in folders),
                 costs[0]["trainable_parameters"],
                 mean(cost["seconds"] for cost in costs),
-                mean(cost["peak_resident_mb"] for cost in costs),
+                mean(cost["peak_resident_mib"] for cost in costs),
             )
         )
     return lines
@@ -176,7 +176,7 @@ def ensembles(out: Path, rows: Sequence[Row], *, seeds: int, max_tokens: int) ->
     souped = accuracy(probabilities_of(logits, own), gold)
     size = sum(value.numel() for value in model.parameters())
     costs = [read_json(folder.parent / "cost.json") for folder in folders]
-    seconds, resident = sum(cost["seconds"] for cost in costs), costs[0]["peak_resident_mb"]
+    seconds, resident = sum(cost["seconds"] for cost in costs), costs[0]["peak_resident_mib"]
     return [
         Line(f"{seeds} seeds, probabilities averaged", (averaged,), seeds * size, seconds, resident),
         Line(f"{seeds} seeds, weights averaged", (souped,), size, seconds, resident),
@@ -194,8 +194,8 @@ def render(lines: Sequence[Line]) -> str:
         spread = f" ± {100 * stdev(line.accuracies):.2f}" if len(line.accuracies) > 1 else ""
         table.append(
             f"| {line.name} | {100 * float(np.mean(line.accuracies)):.2f}{spread} | {line.trainable:,} "
-            f"| {line.seconds:.0f} s | {line.seconds / first.seconds:.2f} | {line.resident_mb:,.0f} MB "
-            f"| {line.resident_mb / first.resident_mb:.2f} |"
+            f"| {line.seconds:.0f} s | {line.seconds / first.seconds:.2f} | {line.resident_mib:,.0f} MiB "
+            f"| {line.resident_mib / first.resident_mib:.2f} |"
         )
     return "\n".join(table) + "\n"
 
