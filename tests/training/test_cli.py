@@ -424,3 +424,12 @@ def test_options_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
         with pytest.raises(UsageError) as error:
             _run(*command)
         assert "leave" in str(error.value.hint)
+
+
+def test_every_command_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    groups = [app, *(group.typer_instance for group in app.registered_groups)]
+    commands = [command for group in groups if group for command in group.registered_commands]
+    names = {command.name or command.callback.__name__ for command in commands if command.callback}
+    assert len(names) > 15
+    assert {name for name in names if f"\n| `{name}` | " not in page} == set()
