@@ -114,29 +114,6 @@ def test_further_pretraining_attends_as_training_does_and_leaves_what_it_can_go_
     assert tied.data_ptr() == model.get_input_embeddings().weight.data_ptr()
 
 
-def test_an_unknown_option_is_an_error() -> None:
-    result = runner.invoke(app, ["finetune", "x.jsonl", "--base", "b", "--out", "o", "--learning-speed", "3"])
-    assert result.exit_code == 2
-
-
-def test_finetuning_refuses_a_leak(base: Path, tmp_path: Path) -> None:
-    from training.prepare import LeakError
-
-    write_rows(tmp_path / "a.jsonl", make_rows(20, seed=1))
-    write_rows(tmp_path / "b.jsonl", make_rows(20, seed=1)[:1])
-    with pytest.raises(LeakError):
-        _run(
-            "finetune",
-            tmp_path / "a.jsonl",
-            "--base",
-            base,
-            "--out",
-            tmp_path,
-            "--validation",
-            tmp_path / "b.jsonl",
-        )
-
-
 TITLES = [
     Row(f"{word} 手机 {number}", tone, "title")
     for number in range(12)
@@ -216,12 +193,6 @@ def test_texts_beyond_the_positions_are_refused_before_they_are_scored(both: Pat
             _run(*command, "--model", both / "model", "--max-tokens", 65)
 
 
-def test_an_empty_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "x.csv").write_text("text,label\n")
-    with pytest.raises(UsageError, match=r"x\.csv has no rows"):
-        _run("prepare", tmp_path / "x.csv", "--out", tmp_path)
-
-
 def test_files_of_one_name_are_told_apart_by_their_folders(both: Path, tmp_path: Path) -> None:
     for name, seed in (("a", 3), ("b", 4)):
         write_rows(tmp_path / name / "test.jsonl", make_rows(10 * seed, seed=seed))
@@ -253,20 +224,6 @@ def test_a_file_that_is_called_train_is_checked_for_leaks_too(both: Path, tmp_pa
             )
 
 
-def test_files_without_labels_or_with_foreign_ones_are_refused_before_training(tmp_path: Path) -> None:
-    for content, said in (
-        ("text,sentiment\nfine,1\n", "no labelled row: its columns are text, sentiment"),
-        ("", "it is empty"),
-        ("text,label\na,camera\nb,phone\n", "no worker can serve"),
-        ("text,label\na,1\nb,5\n", "do not say what they mean"),
-    ):
-        (tmp_path / "x.csv").write_text(content)
-        with pytest.raises(UsageError, match=said):
-            _run("finetune", tmp_path / "x.csv", "--base", tmp_path / "none", "--out", tmp_path / "run")
-        with pytest.raises(UsageError):
-            _run("evaluate", tmp_path / "x.csv", "--model", tmp_path, "--out", tmp_path / "run")
-
-
 def test_prepare_writes_what_the_user_says_that_labels_mean(tmp_path: Path) -> None:
     rows = "".join(f"text {n},{1 + n % 5}\n" for n in range(20))
     (tmp_path / "stars.csv").write_text(f"text,label\n{rows}")
@@ -277,24 +234,6 @@ def test_prepare_writes_what_the_user_says_that_labels_mean(tmp_path: Path) -> N
     )  # fmt: skip
     labels = [row.label for row in read_rows(tmp_path / "train.jsonl.gz")]
     assert [labels.count(label) for label in ("negative", None, "positive")] == [8, 4, 8]
-
-
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("--minutes", "0"),
-        ("--patience", "-1"),
-        ("--lr", "0"),
-        ("--lr", "-1e-4"),
-        ("--layer-decay", "0"),
-        ("--layer-decay", "1.1"),
-        ("--clip-norm", "0"),
-    ],
-)
-def test_what_makes_no_sense_is_refused(option: str, value: str) -> None:
-    result = runner.invoke(app, ["finetune", "x.jsonl", "--base", "b", "--out", "o", option, value])
-    assert result.exit_code == 2
-    assert "No such option" not in result.output
 
 
 def test_compared_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -326,26 +265,6 @@ def test_a_folder_without_scores_is_not_compared(tmp_path: Path) -> None:
         assert error.value.hint
 
 
-def test_a_file_in_which_nobody_labelled_a_row_is_not_prepared(tmp_path: Path) -> None:
-    write_rows(tmp_path / "mine.jsonl", make_rows(20, seed=1))
-    (tmp_path / "theirs.csv").write_text("text,sentiment\nfine,1\n")
-    for files in (("theirs.csv",), ("mine.jsonl", "theirs.csv"), ("mine.jsonl", "--test", "theirs.csv")):
-        paths = [part if part.startswith("--") else tmp_path / part for part in files]
-        with pytest.raises(
-            UsageError, match=r"theirs\.csv has no labelled row: its columns are text, sentiment"
-        ):
-            _run("prepare", *paths, "--out", tmp_path / "splits")
-    assert not (tmp_path / "splits").exists()
-
-
-def test_one_label_alone_leaves_nothing_to_learn(base: Path, tmp_path: Path) -> None:
-    rows = [*make_rows(20, seed=1), *(Row(f"爆款 {number}", "positive", "title") for number in range(4))]
-    write_rows(tmp_path / "mine.jsonl", rows)
-    with pytest.raises(UsageError, match="all training rows of kind `title` are positive"):
-        _run("finetune", tmp_path / "mine.jsonl", "--base", base, "--out", tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
 @pytest.mark.parametrize(
     ("method", "written"),
     [
@@ -366,16 +285,6 @@ def test_a_run_says_what_it_wrote_and_no_best_step_without_validation(
     )  # fmt: skip
     assert f"1 steps; {', '.join(f'{name} in {run / name}' for name in written)}\n" in printed
     assert all((run / name).is_dir() for name in written)
-
-
-def test_a_rank_is_refused_where_nothing_has_one(tmp_path: Path) -> None:
-    write_rows(tmp_path / "mine.jsonl", make_rows(20, seed=1))
-    for method in ("full", "adapters", "prefix"):
-        with pytest.raises(UsageError, match="--rank is for --method lora and adalora"):
-            _run(
-                "finetune", tmp_path / "mine.jsonl", "--base", tmp_path, "--out", tmp_path / "run", "--rank", 4,
-                "--method", method,
-            )  # fmt: skip
 
 
 def test_the_command_and_the_function_give_the_teacher_one_share() -> None:
@@ -411,19 +320,6 @@ def test_a_temperature_at_the_end_of_what_is_tried_is_warned_of(both: Path, tmp_
         "--validation", tmp_path / "few.jsonl",
     )  # fmt: skip
     assert "warning: the temperature of kind `review`" in printed
-
-
-def test_options_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
-    write_rows(tmp_path / "mine.jsonl", make_rows(4, seed=1))
-    mine = tmp_path / "mine.jsonl"
-    for command in (
-        ("prepare", mine, "--out", tmp_path, "--test", mine, "--test-share", 0.1),
-        ("prepare", mine, "--out", tmp_path, "--validation", mine, "--validation-share", 0.1),
-        ("titles", "--max-tokens", 32),
-    ):
-        with pytest.raises(UsageError) as error:
-            _run(*command)
-        assert "leave" in str(error.value.hint)
 
 
 def test_every_command_is_documented() -> None:
