@@ -1,4 +1,4 @@
-"""``tagline train evaluate | quantise | forms | export | unpack | compare``: from a trained model to scores and to a bundle."""
+"""``tagline train evaluate | prune | quantise | forms | export | unpack | compare``: from a trained model to scores and to a bundle."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +51,23 @@ def evaluate(
     )
     write_json(out / "scores.json", {"sets": scores})
     typer.echo(table([out]), nl=False)
+
+
+@app.command()
+def prune(
+    files: Files,
+    model: Annotated[str, typer.Option(help="A run's folder, or the folder or hub name of a BERT encoder.")],
+    pieces: Annotated[int, typer.Option(min=1, help="Word pieces to keep.")],
+    out: Annotated[Path, typer.Option(help="Folder for the smaller checkpoint.")],
+) -> None:
+    """Cut a checkpoint's vocabulary to the pieces that the texts use most, to fine-tune it or its student."""
+    from training.runs import write_run
+    from training.vocabulary import prune_folder
+
+    rows = load_rows(files, labels=False)
+    before, after = prune_folder(model, (row.text for row in rows), pieces, out)
+    write_run(out, stage="prune", options={"model": Path(model), "pieces": pieces}, inputs=files)
+    typer.echo(f"{after} of {before} pieces; model in {out}")
 
 
 @app.command()
