@@ -9,6 +9,7 @@ import numpy as np
 
 from training.data import Row
 from training.sets import labels_of_set
+from worker.errors import UsageError
 
 CHARACTER_NGRAMS = (1, 3)
 MAX_FEATURES = 200_000
@@ -27,7 +28,10 @@ class LinearBaseline:
 
     @classmethod
     def fit(cls, rows: Sequence[Row]) -> "LinearBaseline":
-        """Fit on labelled rows. Minutes for 100,000 reviews."""
+        """Fit on labelled rows. Minutes for 100,000 reviews.
+
+        :raises UsageError: no characters occur in two of the rows.
+        """
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
@@ -42,7 +46,13 @@ class LinearBaseline:
             ),
             LogisticRegression(C=4.0, max_iter=300),
         )
-        pipeline.fit([row.text for row in rows], [row.label for row in rows])
+        try:
+            pipeline.fit([row.text for row in rows], [row.label for row in rows])
+        except ValueError as error:
+            raise UsageError(
+                f"no linear model can be fitted to {len(rows)} texts that have no characters in common",
+                hint="give the file that the model was trained on",
+            ) from error
         return cls(pipeline)
 
     def accuracy(self, rows: Sequence[Row]) -> float:

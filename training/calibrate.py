@@ -35,6 +35,13 @@ def fit_temperature(sets: Sequence[tuple[Floats, Ints]]) -> float:
     return round(float(TEMPERATURES[int(np.argmin(losses))]), 4)
 
 
+def is_at_an_end(temperature: float) -> bool:
+    """Whether a fitted temperature is the least or largest that was tried, so that the texts (too few, or all answered right) asked
+    for one beyond.
+    """
+    return not TEMPERATURES[0] * 1.001 < temperature < TEMPERATURES[-1] * 0.999
+
+
 def with_neutral(positive: Floats, neutral_share: float) -> Floats:
     """[negative, neutral, positive] from P(positive) [rows], by the bundle's rule."""
     neutral = 2 * neutral_share * np.minimum(positive, 1 - positive)

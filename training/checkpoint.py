@@ -15,7 +15,10 @@ from training.batches import Example
 from training.runs import plain
 from worker.errors import UsageError
 
+_FORMAT = "2"
+"""Of the file and of what a step does; another one's run does not go on as it began."""
 _DIFFERENCES = {
+    "format": "a checkpoint of another version of tagline",
     "options": "another configuration",
     "data": "other data",
     "base": "another base checkpoint",
@@ -31,6 +34,7 @@ def identity(
     Reads every example and weight: about a second for a base encoder.
     """
     return {
+        "format": _FORMAT,
         "options": json.dumps(plain(options), sort_keys=True, ensure_ascii=False),
         "data": data_digest(examples),
         "base": weights_digest(model),

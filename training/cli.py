@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from training.cli_options import (
+    SMALLEST_RATE,
+    SPLIT_OFF,
     BatchTokens,
     Epochs,
     Files,
@@ -15,6 +17,7 @@ from training.cli_options import (
     Precision,
     Rate,
     Seed,
+    Share,
     Tokens,
     Validation,
     load_rows,
@@ -40,16 +43,27 @@ def prepare(
         list[Path] | None, typer.Option(help="Ready test file; repeatable. Else a share is split off.")
     ] = None,
     validation: Annotated[list[Path] | None, typer.Option(help="Ready validation file; repeatable.")] = None,
-    validation_share: Annotated[float, typer.Option(min=0, max=0.5)] = 0.05,
-    test_share: Annotated[float, typer.Option(min=0, max=0.5)] = 0.05,
+    validation_share: Share = None,
+    test_share: Share = None,
     label: Label = None,
     seed: Seed = 0,
 ) -> None:
     """Deduplicate and split labelled files. A text of a test or validation split never stays in train."""
     from training.data import write_rows
+    from training.labels import parse_meanings
     from training.prepare import prepare as split
-    from training.runs import write_json
+    from training.runs import write_json, write_run
+    from worker.errors import UsageError
 
+    for name, ready, share in (("validation", validation, validation_share), ("test", test, test_share)):
+        if ready and share is not None:
+            raise UsageError(
+                f"--{name}-share splits off a share, and --{name} gives ready files",
+                hint="leave out one of the two",
+            )
+    validation_share, test_share = (
+        SPLIT_OFF if share is None else share for share in (validation_share, test_share)
+    )
     prepared = split(
         load_rows(files, label, labelled=True),
         validation_share=validation_share,
@@ -61,8 +75,20 @@ def prepare(
     for name, rows in prepared.splits.items():
         write_rows(out / f"{name}.jsonl.gz", rows)
     write_json(out / "counts.json", prepared.counts)
+    shares = {"validation_share": validation_share, "test_share": test_share}
+    write_run(
+        out,
+        stage="prepare",
+        options={**shares, "seed": seed, "labels": parse_meanings(label or [])},
+        inputs=[*files, *(test or []), *(validation or [])],
+    )
     for name, count in prepared.counts.items():
         typer.echo(f"{name}: {count}")
+    for name, share in (("validation", validation_share), ("test", test_share)):
+        if share and not prepared.counts[name]:
+            typer.echo(
+                f"warning: the share {share} of so few rows left {name} empty; raise --{name}-share", err=True
+            )
 
 
 @app.command()
@@ -98,15 +124,23 @@ def finetune(
     label: Label = None,
     epochs: Epochs = 2.0,
     minutes: Minutes = None,
-    lr: Rate = 1e-4,
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            min=SMALLEST_RATE,
+            help="Peak learning rate; adamw 1e-4 (2e-5 for base models), adafactor 1e-3, sgd 0.02.",
+        ),
+    ] = None,
     optimiser: Annotated[str, typer.Option(help="adamw, sgd or adafactor.")] = "adamw",
     schedule: Annotated[str, typer.Option(help="linear or cosine.")] = "linear",
     warmup_share: Annotated[float, typer.Option(min=0, max=1)] = 0.06,
     weight_decay: Annotated[float, typer.Option(min=0)] = 0.01,
     layer_decay: Annotated[
-        float, typer.Option(help="Factor of the rate a layer downwards; 1 for none.")
+        float, typer.Option(min=0.01, max=1, help="Factor of the rate a layer downwards; 1 for none.")
     ] = 1.0,
-    dropout: Annotated[float, typer.Option(min=0, max=0.9)] = 0.0,
+    clip_norm: Annotated[float, typer.Option(min=0.001, help="Longest gradient of a step.")] = 1.0,
+    dropout: Annotated[float, typer.Option(min=0, max=0.9, help="In the encoder.")] = 0.0,
+    head_dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Of what the head reads.")] = 0.1,
     label_smoothing: Annotated[float, typer.Option(min=0, max=0.5)] = 0.0,
     method: Annotated[
         str, typer.Option(help="full, or few weights: lora, adalora, adapters, prefix.")
@@ -120,7 +154,7 @@ def finetune(
     ] = 0.0,
     augment: Annotated[int, typer.Option(min=0, help="Changed copies of every row.")] = 0,
     freezing: Annotated[str, typer.Option(help="none, head, top or gradual.")] = "none",
-    top_layers: Annotated[int, typer.Option(help="With --freezing top: layers that train.")] = 0,
+    top_layers: Annotated[int, typer.Option(min=0, help="With --freezing top: layers that train.")] = 0,
     layers: Annotated[str, typer.Option(help="Encoder layers to keep, as 1,3,5; empty keeps all.")] = "",
     accumulate: Annotated[int, typer.Option(min=1, help="Batches a step.")] = 1,
     average_decay: Annotated[
@@ -130,7 +164,7 @@ def finetune(
         str, typer.Option(help="What early stopping and the best checkpoint look at.")
     ] = "accuracy",
     patience: Annotated[
-        int, typer.Option(help="Evaluations without gain before stopping; 0 never stops early.")
+        int, typer.Option(min=0, help="Evaluations without gain before stopping; 0 never stops early.")
     ] = 0,
     evaluate_every: Annotated[int, typer.Option(min=1, help="Steps between evaluations.")] = 500,
     max_tokens: Tokens = 256,
@@ -144,11 +178,13 @@ def finetune(
     from training.finetune import FinetuneConfig
     from training.finetune import finetune as run
     from training.labels import check_servable, parse_meanings
+    from training.optim import RATES
     from training.options import RecipeConfig
     from training.prepare import check_no_leak
     from training.sets import labelled_rows
     from training.trainer import TrainConfig
 
+    chosen = one_of("optimiser", optimiser, *RATES)
     meanings = parse_meanings(label or [])
     rows = [row for path in files for row in labelled_rows(path, meanings)]
     check_servable(labels_by_kind(rows))
@@ -158,12 +194,13 @@ def finetune(
         train=TrainConfig(
             epochs=epochs,
             budget_minutes=minutes,
-            lr=lr,
-            optimiser=one_of("optimiser", optimiser, "adamw", "sgd", "adafactor"),
+            lr=RATES[chosen] if lr is None else lr,
+            optimiser=chosen,
             schedule=one_of("schedule", schedule, "linear", "cosine"),
             warmup_share=warmup_share,
             weight_decay=weight_decay,
             layer_decay=layer_decay,
+            clip_norm=clip_norm,
             tokens_per_batch=batch_tokens,
             accumulate=accumulate,
             precision=one_of("precision", precision, "auto", "float32", "bfloat16"),
@@ -175,6 +212,7 @@ def finetune(
         max_tokens=max_tokens,
         layers=_layer_list(layers),
         dropout=dropout,
+        head_dropout=head_dropout,
         recipe=RecipeConfig(
             efficient=_efficient(method, rank),
             adversarial=one_of("adversarial", adversarial, "none", "fgm", "pgd"),
@@ -186,7 +224,8 @@ def finetune(
         top_layers=top_layers,
         metric=one_of("metric", metric, "accuracy", "macro_f1"),
     )
-    state = run(base, rows, sets, out, config, inputs=[*files, *(validation or [])])
+    inputs = [*files, *(validation or [])]
+    state = run(base, rows, sets, out, config, inputs=inputs, meanings=meanings)
     _tell_end(state, out)
 
 
@@ -232,6 +271,7 @@ def distil(
     from training.distil import DistilConfig
     from training.distil import distil as run
     from training.finetune import FinetuneConfig
+    from training.labels import parse_meanings
     from training.prepare import check_no_leak
     from training.trainer import TrainConfig
 
@@ -248,14 +288,17 @@ def distil(
         evaluate_every_steps=evaluate_every,
     )
     config = DistilConfig(
-        finetune=FinetuneConfig(train=train, max_tokens=max_tokens, layers=_layer_list(layers)),
+        finetune=FinetuneConfig(
+            train=train, max_tokens=max_tokens, layers=_layer_list(layers), head_dropout=0.0
+        ),
         temperature=temperature,
         teacher_share=teacher_share,
         trusted=tuple(trust or ()),
         hidden_weight=hidden_weight,
         hidden_epochs=hidden_epochs,
     )
-    state = run(teacher, rows, sets, out, config, inputs=[*files, *(validation or [])])
+    inputs = [*files, *(validation or [])]
+    state = run(teacher, rows, sets, out, config, inputs=inputs, meanings=parse_meanings(label or []))
     _tell_end(state, out)
 
 

@@ -8,6 +8,7 @@ import csv
 import gzip
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +17,9 @@ from typing import Any, TextIO, cast
 
 from training.labels import meanings_of, spelled
 from worker.errors import UsageError
+
+_LONE_SURROGATES = re.compile("[\ud800-\udfff]+")
+"""Halves of characters, which JSON can spell and UTF-8 cannot; no model reads them."""
 
 REVIEW_LABELS = ("negative", "positive")
 TITLE_LABELS = ("negative", "neutral", "positive")
@@ -167,14 +171,18 @@ def read_rows(
     )
     return [
         Row(
-            text=text,
+            text=_whole(text),
             label=None if label is None else means[label],
-            kind=own_kind,
-            category=str(record.get("category") or ""),
-            source=str(record.get("source") or path.name.split(".")[0]),
+            kind=_whole(own_kind),
+            category=_whole(str(record.get("category") or "")),
+            source=_whole(str(record.get("source") or path.name.split(".")[0])),
         )
         for text, label, own_kind, record in found
     ]
+
+
+def _whole(text: str) -> str:
+    return _LONE_SURROGATES.sub("", text)
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> int:
@@ -192,14 +200,18 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def labels_by_kind(rows: Iterable[Row]) -> dict[str, tuple[str, ...]]:
-    """The labels of every kind that occurs: ours in column order where we know the kind's labels, else sorted."""
-    seen: dict[str, set[str]] = {}
+def labels_by_kind(
+    rows: Iterable[Row], known: Mapping[str, Iterable[str]] | None = None
+) -> dict[str, tuple[str, ...]]:
+    """The labels of every kind that occurs in ``rows`` or is ``known``: ours in column order where we know the kind's labels, else
+    sorted.
+    """
+    seen = {kind: set(labels) for kind, labels in (known or {}).items()}
     for row in rows:
         if row.label is not None:
             seen.setdefault(row.kind, set()).add(row.label)
     kinds = {}
     for kind in sorted(seen):
-        known = KIND_LABELS.get(kind, ())
-        kinds[kind] = known if seen[kind] <= set(known) else tuple(sorted(seen[kind]))
+        ours = KIND_LABELS.get(kind, ())
+        kinds[kind] = ours if seen[kind] <= set(ours) else tuple(sorted(seen[kind]))
     return kinds

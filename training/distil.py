@@ -169,13 +169,14 @@ def distil(
     config: DistilConfig,
     *,
     inputs: Sequence[Path] = (),
+    meanings: Mapping[str, str] | None = None,
 ) -> State:
     """Train a student that starts from the first teacher's own layers (``config.finetune.layers``); leave it in ``out/model``.
 
     Several teachers answer by the mean of their logits, as an ensemble does. All of them and the student share one
     tokenizer, so one encoding serves all. The student's dropout is its own, whatever the teacher had. Rows without label take
     part. Where rows of a kind are neutral and the teachers know only negative and positive, the student gets a neutral column,
-    which the labels alone teach.
+    which the labels alone teach. ``meanings``: what the labels of ``inputs`` were said to mean, for ``run.json``.
 
     :raises UsageError: no layers or teachers are named, the teachers differ in vocabulary or columns, or a trusted source is
         among no labelled rows.
@@ -187,7 +188,7 @@ def distil(
     student, tokenizer, known = models.load(teacher_folders[0])
     teachers = [_teacher(folder, tokenizer, known) for folder in teacher_folders]
     columns = columns_with_neutral(known, rows)
-    models.set_dropout(student, config.finetune.dropout)
+    models.set_dropout(student, config.finetune.dropout, config.finetune.head_dropout)
     models.keep_layers(models.with_columns(student, known, columns), config.finetune.layers)
     answers = TeacherAnswers(teachers, len(rows))
     taught = [column for kind, labels in known.labels.items() for column in columns.of(kind, labels)]
@@ -201,7 +202,11 @@ def distil(
         out,
         config.finetune,
         objective=objective,
-        options={"teachers": [weights_digest(teacher) for teacher in teachers], "config": config},
+        options={
+            "teachers": [weights_digest(teacher) for teacher in teachers],
+            "config": config,
+            "labels": dict(meanings or {}),
+        },
         stage="distil",
         inputs=inputs,
         remembered=[answers],

@@ -15,7 +15,7 @@ from training.batches import Example, check_positions, encode
 from training.checkpoint import data_digest
 from training.data import Row, labels_by_kind
 from training.efficient.methods import trainable_share
-from training.efficient.store import merged, save_efficient
+from training.efficient.store import Adapters, base_digest, merged, save_efficient
 from training.freezing import Freezing, freeze
 from training.hooks import Stateful
 from training.metrics import score
@@ -23,7 +23,14 @@ from training.model import Columns
 from training.objective import Objective
 from training.options import RecipeConfig
 from training.predict import logits_for, probabilities_of
-from training.runs import peak_resident_mb, read_json, remember_max_tokens, write_json, write_run
+from training.runs import (
+    model_files,
+    peak_resident_mib,
+    read_json,
+    remember_max_tokens,
+    write_json,
+    write_run,
+)
 from training.sets import gold_of, labels_of_set
 from training.trainer import State, TrainConfig, Trainer, Validation, run_length
 from worker.errors import UsageError
@@ -38,6 +45,9 @@ class FinetuneConfig:
     layers: tuple[int, ...] | None = None
     """Encoder layers to keep; None keeps all."""
     dropout: float = 0.0
+    """Of the encoder."""
+    head_dropout: float = 0.1
+    """Of what the head reads."""
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     freezing: Freezing = "none"
     top_layers: int = 0
@@ -63,7 +73,7 @@ class FinetuneConfig:
             )
         if self.recipe.r_drop and not self.dropout:
             raise UsageError(
-                "--r-drop compares two passes that differ by dropout, and there is none",
+                "--r-drop compares two passes that differ by dropout, and the encoder has none",
                 hint="add --dropout 0.1",
             )
         if self.top_layers and self.freezing != "top":
@@ -75,13 +85,25 @@ class FinetuneConfig:
             )
 
 
+TOLD = ("accuracy", "macro_f1", "step", "elapsed_s", "loss", "lr")
+"""What a line of ``metrics.jsonl`` holds beside the accuracy of every set."""
+
+
 def validate_on(
     rows: Mapping[str, Sequence[Row]], sets: Mapping[str, Sequence[Example]], columns: Columns, *, pad_id: int
 ) -> Validation:
     """A function that scores a model: ``accuracy`` (mean over sets) and the accuracy of every set.
 
     ``sets``: some of ``rows``, encoded. A set is scored by the labels that occur in it (:func:`training.sets.labels_of_set`).
+
+    :raises UsageError: a set has the name of something else that is told of a step.
     """
+    for name in sets:
+        if name in TOLD:
+            raise UsageError(
+                f"a validation set cannot be called `{name}`, which is told of every step",
+                hint="rename the file",
+            )
 
     def validation(model: PreTrainedModel, bfloat16: bool) -> dict[str, float]:
         result: dict[str, float] = {}
@@ -116,17 +138,27 @@ def finetune(
     *,
     objective: Objective | None = None,
     inputs: Sequence[Path] = (),
+    meanings: Mapping[str, str] | None = None,
 ) -> State:
     """Train, and leave the best model in ``out/model``. Goes on where a killed run in ``out`` stopped.
 
-    ``validation_rows`` has named sets, each of one kind. Blocks until the run is over.
+    ``validation_rows`` has named sets, each of one kind. A base that was trained here keeps its kinds and labels beside those of
+    the rows. ``meanings``: what the labels of ``inputs`` were said to mean, for ``run.json``. Blocks until the run is over.
 
     :raises UsageError: the rows of a kind have one label alone, or as :func:`finetune_model`.
     """
     _check_labels(train_rows)
-    columns = Columns(labels_by_kind(train_rows))
-    model = models.build(base, columns, layers=config.layers, dropout=config.dropout, seed=config.train.seed)
-    tokenizer = models.load_tokenizer(models.base_files(base))
+    folder = models.base_files(base)
+    columns = Columns(labels_by_kind(train_rows, models.labels_in(folder)))
+    model = models.build(
+        base,
+        columns,
+        layers=config.layers,
+        dropout=config.dropout,
+        head_dropout=config.head_dropout,
+        seed=config.train.seed,
+    )
+    tokenizer = models.load_tokenizer(folder)
     return finetune_model(
         model,
         tokenizer,
@@ -136,8 +168,13 @@ def finetune(
         out,
         config,
         objective=objective or config.recipe.objective(),
-        options={"base": Path(base), "config": config},
-        inputs=inputs,
+        options={
+            "base": Path(base),
+            "config": config,
+            "sizes": config.recipe.sizes(),
+            "labels": dict(meanings or {}),
+        },
+        inputs=[*inputs, *model_files(folder)],
     )
 
 
@@ -187,6 +224,7 @@ def finetune_model(
     for part in (examples, *sets.values()):
         check_positions(part, model, taken=config.recipe.positions_taken)
     validation = validate_on(validation_rows, sets, columns, pad_id=pad_id) if sets else None
+    base = base_digest(model) if config.recipe.efficient else ""
     torch.manual_seed(
         config.train.seed
     )  # new weights must be the same in every process, and when a run goes on
@@ -224,24 +262,31 @@ def finetune_model(
             "parameters": parameters,
             "steps": state.step,
             "seconds": round(state.elapsed_s, 1),
-            "peak_resident_mb": peak_resident_mb(),
+            "peak_resident_mib": peak_resident_mib(),
             "precision": trainer.precision,
         }
         if validation:
             after = validation(trained, trainer.bfloat16)
             write_json(report, {**read_json(report), "after": after, "best_step": state.best_step})
-        _save(trained, tokenizer, columns, out, config)  # it may fold the new weights into the old
+        _save(trained, tokenizer, columns, out, config, base)  # it may fold the new weights into the old
         write_json(out / "cost.json", cost)  # last: who finds it may take the rest as whole
     return state
 
 
 def _save(
-    model: PreTrainedModel, tokenizer: Tokenizer, columns: Columns, out: Path, config: FinetuneConfig
+    model: PreTrainedModel,
+    tokenizer: Tokenizer,
+    columns: Columns,
+    out: Path,
+    config: FinetuneConfig,
+    base: str,
 ) -> None:
     """A plain checkpoint in ``out/model`` where there is one; the small weights in ``out/adapters`` with other methods."""
     plain = model if isinstance(model, BertForSequenceClassification) else None
     if config.recipe.efficient is not None:
-        save_efficient(model, config.recipe.efficient, out / "adapters")
+        told = Adapters(config.recipe.efficient, base, columns, config.layers)
+        save_efficient(model, told, tokenizer, out / "adapters")
+        remember_max_tokens(out / "adapters", config.max_tokens)
         plain = merged(model)
     if plain is not None:
         models.save(plain, tokenizer, columns, out / "model")

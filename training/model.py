@@ -17,7 +17,7 @@ ATTENTION = "eager"
 """Plain matrix products. The backward pass of torch's fused attention on a CPU takes two fifths of a training step at the
 lengths of reviews; without it a step is 1.4 (2,048 tokens) to 1.8 (1,024 tokens) times as fast."""
 
-COLUMNS, WEIGHTS = "columns.json", "model.safetensors"
+COLUMNS, WEIGHTS, ADAPTERS = "columns.json", "model.safetensors", "efficient.json"
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,27 @@ class Columns:
 
 
 def base_files(base: str) -> Path:
-    """The folder of a checkpoint: the path itself, or the hub's snapshot of a name such as ``owner/model``."""
+    """The folder of a checkpoint: the path itself, or the hub's snapshot of a name such as ``owner/model``.
+
+    :raises UsageError: it is neither a checkpoint's folder nor a name that the hub knows, or the hub cannot be reached.
+    """
     path = Path(base)
     if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise UsageError(
+                f"{base} holds no checkpoint: it has no config.json",
+                hint="give an encoder's folder, or of a run the `model` in it",
+            )
         return path
     from huggingface_hub import snapshot_download
 
-    return Path(snapshot_download(base, allow_patterns=["*.json", "*.safetensors"]))
+    try:
+        return Path(snapshot_download(base, allow_patterns=["*.json", "*.safetensors"]))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{base} is no folder, and nothing that the hub gives",
+            hint="look at the path; a hub name is OWNER/NAME, and the first use of it needs the network",
+        ) from error
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -101,7 +115,7 @@ def build(
     config.hidden_dropout_prob = dropout
     config.attention_probs_dropout_prob = 0.0
     config.classifier_dropout = head_dropout
-    trained = _columns_in(folder) if (folder / COLUMNS).is_file() else None
+    trained = Columns(known) if (known := labels_in(folder)) else None
     config.num_labels = (trained or columns).width
     config.architectures = ["BertForSequenceClassification"]
     model = BertForSequenceClassification.from_pretrained(
@@ -117,10 +131,13 @@ def build(
 
 
 def keep_layers(model: BertForSequenceClassification, layers: Sequence[int]) -> BertForSequenceClassification:
-    """The same model with only these encoder layers, in this order. Changes ``model``."""
+    """The same model with only these encoder layers, in this order. Changes ``model``.
+
+    :raises UsageError: there is no such layer, or one is named twice: its weights would be two layers' at once.
+    """
     count = model.config.num_hidden_layers
-    if not layers or any(not 0 <= layer < count for layer in layers):
-        raise UsageError(f"layers must be within 0..{count - 1}, not {list(layers)}")
+    if not layers or any(not 0 <= layer < count for layer in layers) or len(set(layers)) < len(layers):
+        raise UsageError(f"layers must be within 0..{count - 1}, once each, not {list(layers)}")
     stack = model.bert.encoder.layer
     kept = [stack[layer] for layer in layers]
     for place, layer in enumerate(kept):
@@ -153,9 +170,10 @@ def with_columns(
     return model
 
 
-def set_dropout(model: BertForSequenceClassification, share: float) -> None:
-    """Give the encoder another dropout than it was loaded with. Changes ``model``. Attention dropout is always 0."""
-    model.config.hidden_dropout_prob = share
+def set_dropout(model: BertForSequenceClassification, share: float, head: float) -> None:
+    """Give encoder and head another dropout than they were loaded with. Changes ``model``. Attention dropout is always 0."""
+    model.config.hidden_dropout_prob, model.config.classifier_dropout = share, head
+    model.dropout.p = head
     model.config.attention_probs_dropout_prob = 0.0
     for name, module in model.bert.named_modules():
         if isinstance(module, torch.nn.Dropout):
@@ -247,9 +265,9 @@ def write_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
 
 
 def trained_folder(folder: Path) -> Path:
-    """The folder that holds a run's model: ``model`` within a run's folder, else the folder itself."""
-    inner = folder / "model"
-    return inner if (inner / COLUMNS).is_file() else folder
+    """The folder that holds a run's model: ``model`` within a run's folder, else ``adapters``, else the folder itself."""
+    inner = (folder / "model" / COLUMNS, folder / "adapters" / ADAPTERS)
+    return next((path.parent for path in inner if path.is_file()), folder)
 
 
 def load(folder: Path) -> tuple[BertForSequenceClassification, Tokenizer, Columns]:
@@ -258,6 +276,11 @@ def load(folder: Path) -> tuple[BertForSequenceClassification, Tokenizer, Column
     :raises UsageError: there is no trained model.
     """
     folder = trained_folder(folder)
+    if (folder / ADAPTERS).is_file():
+        raise UsageError(
+            f"{folder} holds adapters, which are nothing without their base",
+            hint="`tagline train evaluate --base BASE` scores them",
+        )
     if not (folder / COLUMNS).is_file():
         raise UsageError(
             f"{folder} is not a trained model", hint="give the output folder of finetune or distil"
@@ -265,9 +288,12 @@ def load(folder: Path) -> tuple[BertForSequenceClassification, Tokenizer, Column
     model = BertForSequenceClassification.from_pretrained(
         folder, dtype=torch.float32, attn_implementation=ATTENTION
     )
-    return model, load_tokenizer(folder), _columns_in(folder)
+    return model, load_tokenizer(folder), Columns(labels_in(folder))
 
 
-def _columns_in(folder: Path) -> Columns:
+def labels_in(folder: Path) -> dict[str, tuple[str, ...]]:
+    """The labels of every kind that a checkpoint was trained to answer here, in column order; none of any other."""
+    if not (folder / COLUMNS).is_file():
+        return {}
     raw: Mapping[str, list[str]] = json.loads((folder / COLUMNS).read_text())
-    return Columns({kind: tuple(labels) for kind, labels in raw.items()})
+    return {kind: tuple(labels) for kind, labels in raw.items()}

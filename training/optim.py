@@ -9,6 +9,8 @@ import torch
 
 Optimiser = Literal["adamw", "sgd", "adafactor"]
 Schedule = Literal["linear", "cosine"]
+RATES: dict[Optimiser, float] = {"adamw": 1e-4, "sgd": 0.02, "adafactor": 1e-3}
+"""Peak learning rates at which small encoders learn. Adafactor's is a share of each weight's size, SGD's is not scaled at all."""
 
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.")
 

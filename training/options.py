@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from transformers import BertForSequenceClassification, PreTrainedModel
 
@@ -35,6 +35,14 @@ class RecipeConfig:
         """How many of the encoder's positions stand before every text."""
         prefix = self.efficient is not None and self.efficient.method == "prefix"
         return self.efficient.prefix_tokens if self.efficient is not None and prefix else 0
+
+    def sizes(self) -> dict[str, Any]:
+        """How far the recipes go that have sizes of their own, for ``run.json``."""
+        steps = {"none": None, "fgm": Fgm(), "pgd": Pgd()}[self.adversarial]
+        return {
+            "adversarial": steps,
+            "augmentation": Augmentation(copies=self.augment_copies) if self.augment_copies else None,
+        }
 
     def rows(self, rows: Sequence[Row], *, seed: int) -> list[Row]:
         """The rows to train on."""

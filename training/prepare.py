@@ -1,7 +1,7 @@
 """Splits without leaks.
 
-Two texts are the same when they are equal in lower case with everything that is not a letter or a digit dropped. A text
-that stands in a test or validation split never stands in train; a text that carries two labels stands nowhere.
+Two texts are the same when what a model reads of them is equal in lower case with everything that is not a letter or a digit
+dropped. A text that stands in a test or validation split never stands in train; a text that carries two labels stands nowhere.
 """
 
 import random
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from training.data import Row
+from worker.classify.normalise import normalise
 from worker.errors import UsageError
 
 _NON_WORD = re.compile(r"[\W_]+")
@@ -20,7 +21,12 @@ class LeakError(UsageError):
 
 
 def text_key(text: str) -> str:
-    """What two copies of a text have in common, whatever their case, spacing and punctuation."""
+    """What two copies of a text have in common, whatever their case, spacing, punctuation and width, and letters that look alike."""
+    return plain_key(normalise(text).text)
+
+
+def plain_key(text: str) -> str:
+    """The same of the text as it is written. The hashes of :mod:`training.reviews.judged` are of this, so it stays as it is."""
     return _NON_WORD.sub("", text.lower()) or text.strip()
 
 

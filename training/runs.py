@@ -55,8 +55,8 @@ def machine() -> dict[str, Any]:
     }
 
 
-def peak_resident_mb() -> int:
-    """The most memory that this process has had resident, in MB."""
+def peak_resident_mib() -> int:
+    """The most memory that this process has had resident, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))  # bytes there, kB elsewhere
 
@@ -75,6 +75,13 @@ def write_run(folder: Path, *, stage: str, options: Mapping[str, Any], inputs: S
             },
             "machine": machine(),
         },
+    )
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files that make a bundle, a run's model or its folder what it is, as inputs of another run."""
+    return sorted(
+        path for path in trained_folder(folder).iterdir() if path.suffix in (".json", ".safetensors")
     )
 
 

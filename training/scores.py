@@ -6,6 +6,7 @@ from typing import Any
 
 from training import model as models
 from training.data import Row
+from training.efficient.store import load_with_base
 from training.evaluate import evaluate, score_set
 from training.scorer import labels_for, open_bundle
 from training.sets import gold_of, kind_of, labels_of_set, split_by_kind
@@ -14,9 +15,9 @@ from worker.classify.manifest import MANIFEST
 
 
 def evaluate_folder(
-    folder: Path, sets: Mapping[str, Sequence[Row]], *, max_tokens: int
+    folder: Path, sets: Mapping[str, Sequence[Row]], *, max_tokens: int, base: str | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Scores of a bundle (through the worker's engine, so as it is served) or of a trained model's folder.
+    """Scores of a bundle (through the worker's engine, so as it is served), of a trained model's folder, or of adapters upon ``base``.
 
     A bundle knows its own length limit, and serves three labels whether the model has a neutral column or a neutral rule.
     Of a set without neutral rows it is also told how many are served as neutral (``called_neutral``, a share). Sets of several
@@ -25,8 +26,8 @@ def evaluate_folder(
     :raises UsageError: a row has no label, or one that the model does not know.
     :raises ModelError: the bundle cannot be served.
     """
-    if not (folder / MANIFEST).is_file():
-        model, tokenizer, columns = models.load(folder)
+    if base or not (folder / MANIFEST).is_file():
+        model, tokenizer, columns = load_with_base(base, folder) if base else models.load(folder)
         return evaluate(model, tokenizer, columns, sets, max_tokens=max_tokens, temperatures={})
     scorer = open_bundle(folder)
     results = {}

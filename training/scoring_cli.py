@@ -1,5 +1,6 @@
-"""``tagline train evaluate | quantise | forms | export | unpack | compare``: from a trained model to scores and to a bundle."""
+"""``tagline train evaluate | prune | quantise | forms | export | unpack | compare``: from a trained model to scores and to a bundle."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,11 @@ def evaluate(
     model: Annotated[Path, typer.Option(help="A bundle, a run's folder, or the `model` in it.")],
     out: Annotated[Path, typer.Option(help="Folder for scores.json.")],
     train: Annotated[
-        Path | None, typer.Option(help="Training file: adds the TF-IDF + LR row, refuses leaks.")
+        list[Path] | None,
+        typer.Option(help="Training file; repeatable. Adds the TF-IDF + LR row, refuses leaks."),
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(help="Where the model is a run's `adapters`: what they were trained upon.")
     ] = None,
     label: Label = None,
     max_tokens: OwnTokens = None,
@@ -24,31 +29,45 @@ def evaluate(
     """Score a model on labelled files: accuracy, macro-F1, ECE, per class and category, beside the baselines."""
     from training.compare import compare as table
     from training.evaluate import linear_rows
-    from training.model import trained_folder
+    from training.labels import parse_meanings
     from training.prepare import check_no_leak
-    from training.runs import max_tokens_of, write_json, write_run
+    from training.runs import max_tokens_of, model_files, write_json, write_run
     from training.scores import evaluate_folder
 
     sets = load_sets(files, label)
-    trained_on = load_rows([train], label) if train else []
+    trained_on = load_rows(train, label)
     for name, rows in sets.items():
         check_no_leak({"--train": trained_on, name: rows})
     max_tokens = max_tokens_of(model, max_tokens)
-    scores = evaluate_folder(model, sets, max_tokens=max_tokens)
+    scores = evaluate_folder(model, sets, max_tokens=max_tokens, base=base)
     if train:
         for name, value in linear_rows(trained_on, sets).items():
             scores[name]["linear"] = value
-    weights = sorted(
-        path for path in trained_folder(model).iterdir() if path.suffix in (".json", ".safetensors")
-    )
     write_run(
         out,
         stage="evaluate",
-        options={"model": model, "max_tokens": max_tokens},
-        inputs=[*files, *([train] if train else []), *weights],
+        options={"model": model, "max_tokens": max_tokens, "labels": parse_meanings(label or [])},
+        inputs=[*files, *(train or []), *model_files(model)],
     )
     write_json(out / "scores.json", {"sets": scores})
     typer.echo(table([out]), nl=False)
+
+
+@app.command()
+def prune(
+    files: Files,
+    model: Annotated[str, typer.Option(help="A run's folder, or the folder or hub name of a BERT encoder.")],
+    pieces: Annotated[int, typer.Option(min=1, help="Word pieces to keep.")],
+    out: Annotated[Path, typer.Option(help="Folder for the smaller checkpoint.")],
+) -> None:
+    """Cut a checkpoint's vocabulary to the pieces that the texts use most, to fine-tune it or its student."""
+    from training.runs import write_run
+    from training.vocabulary import prune_folder
+
+    rows = load_rows(files, labels=False)
+    before, after = prune_folder(model, (row.text for row in rows), pieces, out)
+    write_run(out, stage="prune", options={"model": Path(model), "pieces": pieces}, inputs=files)
+    typer.echo(f"{after} of {before} pieces; model in {out}")
 
 
 @app.command()
@@ -58,8 +77,10 @@ def quantise(
 ) -> None:
     """Round every matrix to int8 rows, to score what a bundle would hold before it is exported."""
     from training.quantise import quantise_folder
+    from training.runs import model_files, write_run
 
     error = quantise_folder(model, out)
+    write_run(out, stage="quantise", options={"model": model}, inputs=model_files(model))
     typer.echo(f"mean relative error of a matrix {error:.4f}; model in {out}")
 
 
@@ -114,16 +135,25 @@ def export(
     licence: Annotated[str, typer.Option()] = "unspecified",
 ) -> None:
     """Write a bundle that the worker loads. Validation files set the temperatures."""
+    from training.calibrate import is_at_an_end
     from training.choices import one_of
     from training.evaluate import calibrate
     from training.export import ExportConfig, export_bundle
-    from training.runs import max_tokens_of
+    from training.labels import parse_meanings
+    from training.runs import max_tokens_of, model_files, write_run
 
     max_tokens = max_tokens_of(model, max_tokens)
     known = [row for rows in load_sets([canaries], label).values() for row in rows] if canaries else []
     found = calibrate(
         model, load_sets(validation, label), load_rows(doubtful, labels=False), max_tokens=max_tokens
     )
+    for kind, temperature in found.temperatures.items():
+        if is_at_an_end(temperature):
+            typer.echo(
+                f"warning: the temperature of kind `{kind}` came out as {temperature}, the end of what is tried: its validation texts "
+                "are too few, or like the training texts, to say how sure the model may be",
+                err=True,
+            )
     config = ExportConfig(
         name=name,
         version=version,
@@ -136,6 +166,21 @@ def export(
         canaries=[(row.kind, row.text, str(row.label)) for row in known],
     )
     manifest = export_bundle(model, out, config, evaluation={"neutral": found.neutral})
+    write_run(
+        out,
+        stage="export",
+        options={
+            "model": model,
+            "config": replace(config, canaries=()),  # somebody's texts; their file is among the inputs
+            "labels": parse_meanings(label or []),
+        },
+        inputs=[
+            *(validation or []),
+            *(doubtful or []),
+            *([canaries] if canaries else []),
+            *model_files(model),
+        ],
+    )
     for kind, fitted in found.neutral.items():
         typer.echo(
             f"{kind}: neutral share {fitted['share']}; neutral are {100 * fitted['doubtful_called_neutral']:.1f} % of the "

@@ -2,7 +2,8 @@
 
 Ranges that are taken from the batch at hand (dynamic quantisation) make a text's answer depend on its neighbours. Here the
 ranges are constants of the model, and products of integers are exact, so how texts are batched changes nothing in a linear
-layer. The matrix product is oneDNN's, through the operator that PyTorch's own compiler emits for quantised models on x86. On a
+layer. Between these layers stands float32, whose sums the shape of a batch orders, so the logits still move in their last digits
+(7e-6 was seen), and by more where such a digit rounds an input to the next step. The matrix product is oneDNN's, through the operator that PyTorch's own compiler emits for quantised models on x86. On a
 CPU without VNNI instructions it adds pairs of products in 16 bits, which do not hold two of the largest; there activations have
 seven bits.
 """

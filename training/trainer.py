@@ -7,6 +7,7 @@ remember are all stored. Under ``torchrun`` every process takes its share of the
 clock decides for all of them.
 """
 
+import copy
 import math
 import random
 import time
@@ -16,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from transformers import PreTrainedModel
 
 from training import checkpoint, processes
 from training.batches import Example, collate
 from training.hooks import Hook, Stateful, StepContext, StepHook
-from training.journal import Journal
+from training.journal import Journal, Standing
 from training.model import Columns
 from training.objective import Objective
 from training.optim import Optimiser, Schedule, make_optimiser, parameter_groups, schedule_factor
@@ -91,8 +91,7 @@ def _share_of_epoch(examples: Sequence[Example], config: TrainConfig, epoch: int
 class Trainer:
     """Runs one training and keeps its folder.
 
-    The folder holds ``checkpoint.pt``, ``best.pt``, ``metrics.jsonl`` and TensorBoard's files. Not for use from several
-    threads. A new trainer stands where the folder's checkpoint stands; nothing in the folder changes before :meth:`run`.
+    The folder holds ``checkpoint.pt``, ``metrics.jsonl`` and TensorBoard's files. Not for use from several threads. A new trainer stands where the folder's checkpoint stands; nothing in the folder changes before :meth:`run`.
     """
 
     def __init__(
@@ -149,6 +148,7 @@ class Trainer:
         self.average = (
             {n: v.detach().clone() for n, v in self.trainable.items()} if config.average_decay else None
         )
+        self.best: dict[str, Any] | None = None
         self.total_steps = run_length(examples, config)
         self.identity = checkpoint.identity(
             {"train": config, "metric": metric, **(options or {})},
@@ -172,37 +172,37 @@ class Trainer:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         journal = self._journal()
-        last_save = last_report = segment_start = time.monotonic()
+        last_save = segment_start = time.monotonic()
         elapsed_before = self.state.elapsed_s
         stop_at = None if stop_after_steps is None else self.state.step + stop_after_steps
-        running_loss, running_count = 0.0, 0
         self.model.train()
         while not self._finished():
             batches = self._epoch_batches(self.state.epoch)
             while self.state.batch < len(batches) and not self._finished():
                 chosen = batches[self.state.batch : self.state.batch + self.config.accumulate]
-                lr_factor = self.factor(self.progress())
+                # The rate of the middle of a step: at its start the first one would be for nothing, at its end the last.
+                lr_factor = self.factor(self.progress(ahead_steps=0.5))
                 for group in self.optimiser.param_groups:
                     group["lr"] = group["full_lr"] * lr_factor
                 loss = self._step(chosen)
-                running_loss, running_count = running_loss + loss, running_count + 1
                 self.state.batch += len(chosen)
                 self.state.step += 1
                 now = time.monotonic()
                 self.state.elapsed_s, save = processes.agreed(
                     (elapsed_before + now - segment_start, now - last_save > self.config.checkpoint_every_s)
                 )
-                if journal and now - last_report > 10.0:
+                if journal:
                     journal.training(
-                        step=self.state.step,
-                        steps=self.total_steps,
-                        epoch=self.state.epoch,
-                        loss=running_loss / running_count,
-                        lr=self.config.lr * lr_factor,
-                        progress=self.progress(),
-                        elapsed_s=self.state.elapsed_s,
+                        Standing(
+                            step=self.state.step,
+                            steps=self.total_steps,
+                            epoch=self.state.epoch,
+                            lr=self.config.lr * lr_factor,
+                            progress=self.progress(),
+                            elapsed_s=self.state.elapsed_s,
+                        ),
+                        loss,
                     )
-                    running_loss, running_count, last_report = 0.0, 0, now
                 if self.validation and self.state.step % self.config.evaluate_every_steps == 0:
                     self._evaluate(journal)
                 if stop_at is not None and self.state.step >= stop_at:
@@ -221,9 +221,9 @@ class Trainer:
         self._restore_best()
         return self.state
 
-    def progress(self) -> float:
-        """How far the run is, 0 to 1: by steps, or by the clock where that is further."""
-        by_steps = self.state.step / self.total_steps
+    def progress(self, *, ahead_steps: float = 0.0) -> float:
+        """How far the run is, 0 to 1: by steps, or by the clock where that is further. ``ahead_steps``: how far it will be by then."""
+        by_steps = (self.state.step + ahead_steps) / self.total_steps
         if self.config.budget_minutes is None:
             return by_steps
         return max(by_steps, self.state.elapsed_s / (60.0 * self.config.budget_minutes))
@@ -297,14 +297,10 @@ class Trainer:
         if metrics[self.metric] > self.state.best_metric:
             self.state.best_metric, self.state.best_step = metrics[self.metric], self.state.step
             self.state.stale_evaluations = 0
-            if self.rank == 0:
-                checkpoint.save(
-                    {
-                        "model": {name: value.detach() for name, value in self.trainable.items()},
-                        "after_step": [hook.state_dict() for hook in self.after_step],
-                    },
-                    self.folder / "best.pt",
-                )
+            self.best = {
+                "model": {name: value.detach().clone() for name, value in self.trainable.items()},
+                "after_step": [copy.deepcopy(hook.state_dict()) for hook in self.after_step],
+            }
         else:
             self.state.stale_evaluations += 1
         if live is not None:
@@ -332,13 +328,9 @@ class Trainer:
             parameter.copy_(values[name])
 
     def _restore_best(self) -> None:
-        if processes.world() > 1:
-            dist.barrier()
-        path = self.folder / "best.pt"
-        if self.validation and path.is_file():
-            best = torch.load(path, weights_only=True)
-            self._assign(best["model"])
-            for hook, state in zip(self.after_step, best["after_step"], strict=True):
+        if self.best is not None:
+            self._assign(self.best["model"])
+            for hook, state in zip(self.after_step, self.best["after_step"], strict=True):
                 hook.load_state_dict(state)
         else:
             self._swap_in_served()
@@ -347,7 +339,7 @@ class Trainer:
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        """One file for all processes, so that a kill cannot leave them at different steps."""
+        """One file for all processes, and the best weights in it, so that a kill cannot leave these at different steps."""
         own = {
             "random": checkpoint.random_state(),
             "remembered": [one.state_dict() for one in self.remembered],
@@ -360,6 +352,7 @@ class Trainer:
                     "precision": self.precision,
                     "model": {name: value.detach() for name, value in self.trainable.items()},
                     "average": self.average,
+                    "best": self.best,
                     "optimiser": self.optimiser.state_dict(),
                     "ranks": ranks,
                     "state": asdict(self.state),
@@ -380,7 +373,7 @@ class Trainer:
             chosen = self.config.precision
             return processes.agreed(fastest_precision() if chosen == "auto" else chosen)
         self._assign(stored["model"])
-        self.average = stored["average"]
+        self.average, self.best = stored["average"], stored["best"]
         self.optimiser.load_state_dict(stored["optimiser"])
         own = stored["ranks"][self.rank]
         checkpoint.restore_random_state(own["random"])
@@ -391,9 +384,7 @@ class Trainer:
         return precision
 
     def _journal(self) -> Journal | None:
-        """Rank 0's. The best weights of a run that left no checkpoint go, lest they be taken for this one's."""
+        """Rank 0's."""
         if self.rank != 0:
             return None
-        if not self.state.history:
-            (self.folder / "best.pt").unlink(missing_ok=True)
-        return Journal(self.folder, self.state.history, step=self.state.step)
+        return Journal(self.folder, step=self.state.step)

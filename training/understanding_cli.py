@@ -52,9 +52,9 @@ def report(
     sets: Sets,
     out: Annotated[Path, typer.Option(help="Folder for report.md and its plots.")],
     train: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
-            help="Training file: adds the TF-IDF + LR row, and shows test rows that it holds apart."
+            help="Training file; repeatable. Adds the TF-IDF + LR row, and shows test rows that it holds apart."
         ),
     ] = None,
     linear: Annotated[
@@ -77,7 +77,7 @@ def report(
     from training.scorer import open_scorer
 
     every = with_category_sets(_read(sets, limit), _parts(clean or []))
-    trained_on = read_rows(train) if train else []
+    trained_on = [row for path in train or [] for row in read_rows(path)]
     own, contaminated = split_contaminated(every, trained_on)
     baseline = dict(read_json(linear)) if linear else {}
     if train:
@@ -92,7 +92,7 @@ def report(
     figures.reliability_plot(results[0].sets, out / names["reliability"])
     figures.confusion_plot(results[0].sets, out / names["confusion"])
     options = [f"--sets {path.name}" for path in sets] + [f"--clean {part}" for part in clean or []]
-    options += [f"--train {train.name}"] if train else []
+    options += [f"--train {path.name}" for path in train or []]
     options += [f"--limit {limit}"] if limit else []
     command = " ".join(["tagline train report", *(folder.name for folder in models), *options])
     page = render(results, command=command, machine=machine(), figures=names, seeds=seeds)
@@ -124,6 +124,7 @@ def robustness(
     if "review" in scorer.labels:
         text += "\n" + render_contrasts(score_contrasts(scorer))
     if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, encoding="utf-8")
     typer.echo(text, nl=False)
 
@@ -152,7 +153,12 @@ def titles(
     from training.titles.labelled import labelled_titles
     from training.titles.model_scores import render_model, score_model
     from training.titles.scores import render, score_all
+    from worker.errors import UsageError
 
+    if max_tokens is not None and model is None:
+        raise UsageError(
+            "--max-tokens is for a model, and none is given", hint="add --model, or leave it out"
+        )
     typer.echo(render(score_all()), nl=False)
     if model:
         from training.scorer import open_scorer

@@ -127,3 +127,13 @@ def test_a_title_may_stand_in_a_column_of_its_name(tmp_path: Path) -> None:
 def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("text,label\n很好,1\n", encoding="utf-8-sig")
     assert read_rows(tmp_path / "x.csv") == [Row("很好", "positive", source="x")]
+
+
+def test_half_a_character_is_left_out_of_a_row(tmp_path: Path) -> None:
+    half = chr(0xD83D)
+    record = {"text": f"fine{half} phone \U0001f600", "label": 1, "category": half}
+    (tmp_path / "x.jsonl").write_text(json.dumps(record) + "\n")
+    rows = read_rows(tmp_path / "x.jsonl")
+    assert rows == [Row("fine phone \U0001f600", "positive", source="x")]
+    write_rows(tmp_path / "y.jsonl.gz", rows)
+    assert read_rows(tmp_path / "y.jsonl.gz") == rows

@@ -136,18 +136,21 @@ def test_the_student_s_dropout_is_its_own(
     models.save(
         build(str(base), COLUMNS, dropout=0.3, seed=3), load_tokenizer(base), COLUMNS, tmp_path / "dropping"
     )
-    seen: list[set[float]] = []
+    seen: list[tuple[set[float], float]] = []
     stock = distillation.finetune_model
 
     def watch(student: BertForSequenceClassification, *args: Any, **options: Any) -> Any:
         layers = student.bert.encoder.layer
-        seen.append({layer.get_submodule("output.dropout").p for layer in layers})
+        seen.append(({layer.get_submodule("output.dropout").p for layer in layers}, student.dropout.p))
         return stock(student, *args, **options)
 
     monkeypatch.setattr(distillation, "finetune_model", watch)
-    config = DistilConfig(finetune=FinetuneConfig(train=QUICK, max_tokens=32, layers=(1, 3), dropout=dropout))
+    finetune = FinetuneConfig(
+        train=QUICK, max_tokens=32, layers=(1, 3), dropout=dropout, head_dropout=dropout / 2
+    )
+    config = DistilConfig(finetune=finetune)
     distil([tmp_path / "dropping"], train_rows[:20], {}, tmp_path / "run", config)
-    assert seen == [{dropout}]
+    assert seen == [({dropout}, dropout / 2)]
     assert models.load(tmp_path / "run")[0].config.hidden_dropout_prob == dropout
 
 

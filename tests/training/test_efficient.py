@@ -1,20 +1,32 @@
 """Parameter-efficient methods: few weights train, they learn, and save -> load -> same logits, the head included."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import PreTrainedModel
+from typer.testing import CliRunner
 
+from tests.training.rows import make_rows
 from training import model as models
 from training.batches import Batch, collate, encode
-from training.data import Row
+from training.cli import app
+from training.data import Row, write_rows
 from training.efficient.methods import METHODS, EfficientConfig, Method, trainable_share, wrap
-from training.efficient.store import load_efficient, merged, save_efficient
+from training.efficient.store import (
+    Adapters,
+    base_digest,
+    load_efficient,
+    load_with_base,
+    merged,
+    save_efficient,
+)
 from training.finetune import FinetuneConfig, finetune
 from training.model import Columns
 from training.objective import cross_entropy, logits_of
 from training.options import RecipeConfig
+from training.runs import read_json
 from training.trainer import TrainConfig, Trainer
 from worker.errors import UsageError
 
@@ -71,7 +83,8 @@ def test_few_weights_learn_and_come_back_from_disk_with_the_same_logits(
     few, every = trainable_share(model)
     assert 0 < few < every
     batch = batch_of(base, train_rows[:16])
-    save_efficient(model, config, tmp_path / "saved")
+    told = Adapters(config, base_digest(fresh(base)), COLUMNS)
+    save_efficient(model, told, models.load_tokenizer(base), tmp_path / "saved")
     # Another seed: whatever the save forgot (the head above all) would be drawn anew and differ.
     other = models.build(str(base), COLUMNS, head_dropout=0.0, seed=99)
     loaded = load_efficient(other, tmp_path / "saved")
@@ -141,3 +154,34 @@ def test_adalora_needs_room_to_prune(base: Path) -> None:
     wrapped, hooks = wrap(fresh(base), EfficientConfig(method="adalora", rank=1, total_steps=20))
     assert len(hooks) == 1
     assert trainable_share(wrapped)[0] > 0
+
+
+@pytest.mark.parametrize("method", ["lora", "adapters", "prefix"])
+def test_adapters_are_scored_upon_their_base_and_no_other(
+    base: Path, train_rows: list[Row], tmp_path: Path, method: Method
+) -> None:
+    config = FinetuneConfig(
+        train=TrainConfig(epochs=1, lr=5e-3, precision="float32"),
+        recipe=RecipeConfig(efficient=EfficientConfig(method)),
+        layers=(0, 2),
+        max_tokens=48,
+    )
+    run = tmp_path / "run"
+    finetune(str(base), train_rows[:40], {"other": make_rows(30, seed=5)}, run, config)
+    shutil.rmtree(run / "model", ignore_errors=True)
+    write_rows(tmp_path / "other.jsonl", make_rows(30, seed=5))
+    command = ["evaluate", str(tmp_path / "other.jsonl"), "--model", str(run), "--out", str(tmp_path / "out")]
+    runner = CliRunner()
+    with pytest.raises(UsageError, match="nothing without their base"):
+        runner.invoke(app, command, catch_exceptions=False)
+    result = runner.invoke(app, [*command, "--base", str(base)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found = read_json(tmp_path / "out" / "scores.json")["sets"]["other"]["accuracy"]
+    assert found == read_json(run / "before_after.json")["after"]["accuracy"]
+    assert read_json(tmp_path / "out" / "run.json")["options"]["max_tokens"] == 48
+    other = fresh(base)
+    with torch.no_grad():
+        other.bert.encoder.layer[2].get_submodule("output.dense").weight[0, 0] += 1
+    models.save(other, models.load_tokenizer(base), COLUMNS, tmp_path / "other")
+    with pytest.raises(UsageError, match="another base checkpoint"):
+        load_with_base(str(tmp_path / "other"), run / "adapters")

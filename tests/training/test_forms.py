@@ -23,6 +23,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+ROUNDING = 2e-4
+"""What batching may do to a logit of static int8: the sums between its linear layers are float32, in an order that the shape of the
+batch decides, and may round an input to the next step."""
+
+
 @pytest.fixture(scope="module")
 def folder(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("forms")
@@ -59,13 +64,26 @@ def test_every_form_answers_nearly_the_same(folder: Path, other_rows: list[Row])
         assert form.speed > 0
     static, rows = measured["static int8, weights and activations"], measured["int8 rows, float32 arithmetic"]
     assert static.megabytes == rows.megabytes < 0.4 * exact.megabytes
-    assert static.among_copies < 1e-3
-    assert static.among_others < 1e-2
-    assert exact.among_others < 1e-5
+    assert max(static.among_copies, static.among_others) < ROUNDING
+    assert max(exact.among_copies, exact.among_others) < 1e-5
     table = render(list(measured.values())).splitlines()
     assert len(table) == 2 + len(measured)
     assert "among copies" in table[0]
     assert "among other texts" in table[0]
+
+
+def test_ranges_of_the_batch_at_hand_would_be_noticed(
+    folder: Path, other_rows: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock = StaticInt8Linear.forward
+
+    def dynamic(self: StaticInt8Linear, inputs: torch.Tensor) -> torch.Tensor:
+        self.input_scale = float(inputs.abs().max()) / self.levels
+        return stock(self, inputs)
+
+    monkeypatch.setattr(StaticInt8Linear, "forward", dynamic)
+    *_, static = measure_forms(folder, other_rows, make_rows(60, seed=8), max_tokens=32)
+    assert static.among_others > 2 * ROUNDING
 
 
 def test_a_text_is_compared_padded_among_others_too(

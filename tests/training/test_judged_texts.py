@@ -26,3 +26,8 @@ def test_all_three_labels_were_given_and_no_text_is_in_the_file() -> None:
     assert counts.keys() == {"negative", "neutral", "positive"}
     assert min(counts.values()) > 0.05 * len(known)
     assert all(len(name) == 16 and int(name, 16) >= 0 for name in known)
+
+
+def test_the_hash_of_a_text_never_changes() -> None:
+    """The texts behind the kept labels are not here to be hashed again."""
+    assert text_hash("很好， 推荐！ Ｏｋ") == "2a97f1ef5bcd14d2"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from training.baseline import LinearBaseline, majority_accuracy
-from training.calibrate import fit_neutral_share, fit_temperature, is_neutral, with_neutral
+from training.calibrate import fit_neutral_share, fit_temperature, is_at_an_end, is_neutral, with_neutral
 from training.data import Row
 from training.metrics import confusion, expected_calibration_error, score
 from training.predict import probabilities_of
@@ -35,6 +35,9 @@ def test_the_fitted_temperature_takes_back_overconfidence() -> None:
     chance = probabilities_of(true_logits, [0, 1])[:, 1]
     gold = (chooser.random(4_000) < chance).astype(np.int64)
     assert fit_temperature([(true_logits * 3, gold)]) == pytest.approx(3.0, rel=0.1)
+    assert not is_at_an_end(3.0)
+    right, wrong = np.array([[2.0, -2.0]]), np.array([[-2.0, 2.0]])
+    assert all(is_at_an_end(fit_temperature([(logits, np.array([0]))])) for logits in (right, wrong))
 
 
 def test_neutral_keeps_the_sum_and_the_order_of_the_two_sides() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
 
 from tests.training.rows import make_rows
 from training import model as models
@@ -110,11 +111,24 @@ def test_who_may_read_a_model_is_for_the_umask_to_say(base: Path, tmp_path: Path
     assert set(modes.values()) == {0o640}, modes
 
 
-def test_another_dropout_reaches_the_whole_encoder_but_its_attention(base: Path) -> None:
+def test_another_dropout_reaches_all_but_the_attention(base: Path) -> None:
     model = models.build(str(base), BOTH, dropout=0.3, head_dropout=0.1)
-    models.set_dropout(model, 0.2)
+    models.set_dropout(model, 0.2, head=0.4)
     found = {name: module.p for name, module in model.named_modules() if isinstance(module, torch.nn.Dropout)}
-    assert {found.pop("dropout")} == {0.1}
+    assert found.pop("dropout") == model.config.classifier_dropout == 0.4
     assert {share for name, share in found.items() if "attention.self" in name} == {0.0}
     assert {share for name, share in found.items() if "attention.self" not in name} == {0.2}
     assert model.config.hidden_dropout_prob == 0.2
+
+
+def test_a_base_that_is_none_is_told_as_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    for base, said in (
+        (str(tmp_path), "holds no checkpoint"),
+        (str(tmp_path / "no" / "model"), "is no folder"),
+        ("runs/no/model", "is no folder"),
+        ("nobody/nothing-of-this-name", "is no folder"),
+    ):
+        with pytest.raises(UsageError, match=said) as error:
+            models.base_files(base)
+        assert error.value.hint

@@ -9,6 +9,22 @@ def test_case_spacing_and_punctuation_do_not_make_another_text() -> None:
     assert text_key("很好！！ 推荐") == text_key("很好，推荐。")
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("good phone", "ｇｏｏｄ ｐｈｏｎｅ"),
+        ("5kg大米", "5㎏大米"),
+        ("good phone", "gооd phоne"),
+        ("很好用", "很\u200b好用"),
+    ],
+)
+def test_what_the_model_reads_alike_is_one_text(text: str, written: str) -> None:
+    assert text_key(text) == text_key(written)
+    with pytest.raises(LeakError):
+        check_no_leak({"train": [Row(written)], "test": [Row(text)]})
+    assert len(deduplicate([Row(text), Row(written)])[0]) == 1
+
+
 def test_texts_of_punctuation_only_stay_apart() -> None:
     assert text_key("!!!") != text_key("???")
 

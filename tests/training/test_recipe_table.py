@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.training.rows import make_rows
+from training import model as models
 from training.cli import app
 from training.data import write_rows
 from training.recipes.table import PLAIN, RECIPES, ensembles, folder_of, render, run_recipes
@@ -38,6 +39,7 @@ def test_recipes_are_trained_and_scored_side_by_side(base: Path, tmp_path: Path)
     assert lines[0].trainable > 4 * lines[1].trainable > 0
     assert all(0.3 < accuracy <= 1 for line in lines for accuracy in line.accuracies)
     assert render(lines).count("\n") == 7
+    assert " MiB |" in render(lines)
     # AdaLoRA prunes by the true length of the run.
     run = folder_of(tmp_path / "runs", "AdaLoRA, rank 8", 0)
     assert (
@@ -55,8 +57,11 @@ def test_recipes_are_trained_and_scored_side_by_side(base: Path, tmp_path: Path)
         run_recipes(names, longer, test, tmp_path / "runs", seeds=2, run=_here)
     with pytest.raises(UsageError, match=r"differs in --layers$"):
         run_recipes(names, [*common, "--layers", "0,1"], test, tmp_path / "runs", seeds=2, run=_here)
+    other = tmp_path / base.name  # of the same name
+    model = models.build(str(base), models.Columns({"review": ("negative", "positive")}), seed=5)
+    models.save(model, models.load_tokenizer(base), models.Columns({}), other)
     with pytest.raises(UsageError, match=r"differs in --base$"):
-        run_recipes(names, [*common, "--base", "some/other"], test, tmp_path / "runs", seeds=2, run=_here)
+        run_recipes(names, [*common, "--base", str(other)], test, tmp_path / "runs", seeds=2, run=_here)
     write_rows(train, make_rows(121, seed=1))
     with pytest.raises(UsageError, match=r"differs in the files$"):
         run_recipes(names, common, test, tmp_path / "runs", seeds=2, run=_here)

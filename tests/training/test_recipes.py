@@ -1,14 +1,16 @@
 """Recipes against over-fitting: what each must leave as it was, and what it must change."""
 
 import random
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from transformers import PreTrainedModel
 
 from training import model as models
-from training.batches import collate, encode
+from training.batches import Batch, collate, encode
 from training.data import Row
 from training.finetune import FinetuneConfig, finetune
 from training.hooks import Hook, StepContext
@@ -124,6 +126,13 @@ def test_what_is_negated_stays_where_it_is(text: str, kept: str) -> None:
     assert any(copy != text for copy in copies)
 
 
+def test_the_time_of_a_changed_copy_grows_as_the_text() -> None:
+    text = "well this thing is not good at all whatever one may say of it here " * 4_000
+    start = time.process_time()
+    assert changed(text, Augmentation(), random.Random(0)) != text
+    assert time.process_time() - start < 20  # a second; squared it would be minutes
+
+
 def test_back_translation_is_a_hook() -> None:
     rows = [Row("it works", "positive")]
     result = augmented(rows, Augmentation(copies=0), seed=0, back_translate=lambda text: text + " fine")
@@ -176,3 +185,20 @@ def test_part_of_the_way_back_is_a_share_of_every_weight_and_of_columns_that_are
     models.save(start, models.load_tokenizer(base), two, tmp_path / "start")
     with pytest.raises(UsageError, match="did not begin"):
         part_way_back(tmp_path / "trained", tmp_path / "start", 0.25)
+
+
+def test_a_walk_that_finds_no_direction_leaves_the_plain_gradient(base: Path, train_rows: list[Row]) -> None:
+    context = context_of(base, train_rows)
+    asked: list[int] = []
+
+    def flat_where_it_was_moved(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
+        asked.append(1)
+        return cross_entropy()(model, batch) * (len(asked) == 1)
+
+    watched = StepContext(context.model, context.batch, flat_where_it_was_moved)
+    watched.backward()
+    plain = {name: p.grad.clone() for name, p in context.model.named_parameters() if p.grad is not None}
+    Pgd(0.5, 0.2, 3).hook()(watched)
+    assert len(asked) == 2
+    for name, parameter in context.model.named_parameters():
+        assert parameter.grad is None if name not in plain else torch.equal(parameter.grad, plain[name])

@@ -140,19 +140,20 @@ def test_no_step_is_told_twice_after_a_kill(
     before = read_json(tmp_path / "before_after.json")["before"]
     # Told after the last checkpoint, then killed.
     with (tmp_path / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 6}\n')
+        file.write('{"step": 6}\n{"step')
     kill(None)
     finetune(str(base), train_rows, {"other": other_rows}, tmp_path, config)
-    steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert steps == sorted(set(steps))
-    assert steps[:2] == [3, 6]
+    told = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    for sort in ("accuracy", "loss"):
+        steps = [record["step"] for record in told if sort in record]
+        assert steps == sorted(set(steps))
+        assert steps[:2] == [3, 6]
     assert read_json(tmp_path / "before_after.json")["before"] == before
 
 
 def test_what_a_killed_run_left_without_a_checkpoint_is_not_taken_over(
     base: Path, train_rows: list[Row], other_rows: list[Row], tmp_path: Path
 ) -> None:
-    (tmp_path / "best.pt").write_bytes(b"of another run")
     (tmp_path / "before_after.json").write_text('{"before": {"accuracy": 2.0}}')
     (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n')
     finetune(
@@ -282,3 +283,34 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_previous_one(tmp_path: 
     with pytest.raises(OSError):  # noqa: PT011  # any of them
         checkpoint.save({"step": Unwritable()}, tmp_path / "checkpoint.pt")
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True) == {"step": 1}
+
+
+def test_a_run_ends_with_the_weights_that_it_calls_the_best_though_better_ones_came_after_its_checkpoint(
+    base: Path, train_rows: list[Row], tmp_path: Path
+) -> None:
+    config = replace(QUICK, budget_minutes=60, evaluate_every_steps=3, average_decay=0.0)
+    seen: dict[int, dict[str, torch.Tensor]] = {}
+
+    def resumed() -> Trainer:
+        examples = encode(train_rows, models.load_tokenizer(base), REVIEW, max_tokens=32)
+        model = models.build(str(base), REVIEW, seed=3)
+        one = Trainer(model, REVIEW, examples, cross_entropy(), config, tmp_path, pad_id=1)
+
+        def later_is_better(_model: object, _bfloat16: bool) -> dict[str, float]:
+            step = one.state.step
+            if step == 9:
+                raise KeyboardInterrupt  # before there is another checkpoint
+            seen[step] = {name: value.detach().clone() for name, value in one.trainable.items()}
+            return {"accuracy": 0.0 if step == 4 else float(step)}
+
+        one.validation = later_is_better
+        return one
+
+    resumed().run(stop_after_steps=4)
+    with pytest.raises(KeyboardInterrupt):
+        resumed().run()
+    late = resumed()
+    late.state.elapsed_s = 3_600.0  # the time is up
+    assert late.run().best_step == 3
+    assert all(torch.equal(value, seen[3][name]) for name, value in late.trainable.items())
+    assert seen.keys() == {3, 4, 6}

@@ -18,19 +18,24 @@ from training.distil import DistilConfig
 from training.export import load_bundle
 from training.finetune import FinetuneConfig
 from training.prepare import LeakError, check_no_leak, text_key
+from training.recipes import shipped
 from training.recipes.augment_form import sentences, set_apart
 from training.recipes.shipped import (
     BundleConfig,
     ShippedConfig,
+    calibration_sets,
     read_split,
     reproduce,
+    stage_baseline,
     stage_data,
     validation_sets,
 )
+from training.recipes.shipped import test_sets as sets_to_score
 from training.recipes.shipped_data import prepare_shipped
 from training.reviews import judged
 from training.reviews.judged import text_hash
 from training.trainer import TrainConfig
+from worker.errors import UsageError
 
 
 def _write(folder: Path, name: str, rows: list[dict[str, Any]]) -> None:
@@ -160,6 +165,42 @@ def test_validation_rows_of_chnsenticorp_have_no_copy_in_its_training_set(data: 
     assert before - after == {record["text"] for record in dev[:4]} & before != set()
 
 
+def test_what_was_trained_on_other_rows_is_not_gone_on_from(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = stage_data(data, tmp_path)
+    assert stage_data(data, tmp_path) == splits
+    known = {text_hash(row.text): "neutral" for row in read_split(splits, "unlabelled")[:1]}
+    monkeypatch.setattr(judged, "labels", lambda: known)
+    with pytest.raises(UsageError, match=r"other rows than .*: unlabelled, judged") as error:
+        stage_data(data, tmp_path)
+    assert error.value.hint
+
+
+def test_what_is_scored_and_what_the_baseline_learns(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = prepare_shipped(data).splits
+    read = [*splits["unlabelled"][:5], *splits["validation_shop"][:8]]
+    monkeypatch.setattr(judged, "labels", lambda: {text_hash(row.text): "neutral" for row in read})
+    folder = stage_data(data, tmp_path)
+    scored = {row.text for row in sets_to_score(folder)["validated"]}
+    assert len(scored) == 4
+    fitted = {row.text for rows in calibration_sets(folder).values() for row in rows}
+    assert not scored & fitted
+    assert {row.text for row in read[5:]} - scored <= fitted
+    learned: list[Row] = []
+
+    def learn(rows: list[Row], _: object) -> dict[str, float]:
+        learned.extend(rows)
+        return {}
+
+    monkeypatch.setattr(shipped, "linear_rows", learn)
+    stage_baseline(folder)
+    for name in ("train", "written", "judged"):
+        assert set(read_split(folder, name)) <= set(learned)
+
+
 def test_the_whole_recipe_gives_a_bundle_and_skips_what_is_done(
     base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +233,7 @@ def test_the_whole_recipe_gives_a_bundle_and_skips_what_is_done(
     )
     assert first["kinds"]["review"]["labels"] == ["negative", "neutral", "positive"]
     assert sets["validated"]["rows"] == 4
+    assert all("linear" in row for row in sets.values())
     souped, *members = (
         models.load(tmp_path / "run" / name)[0].state_dict()["classifier.weight"]
         for name in ("souped", "seed-5/model", "seed-6/model")

@@ -130,6 +130,17 @@ def test_the_rate_warms_up_and_ends_at_nothing(schedule: str) -> None:
     assert factor(1.0) == pytest.approx(0.0)
 
 
+@pytest.mark.parametrize("warmup_share", [0.0, 0.06, 1.0])
+def test_a_run_of_one_step_learns(
+    base: Path, train_rows: list[Row], tmp_path: Path, warmup_share: float
+) -> None:
+    config = replace(QUICK, epochs=1, tokens_per_batch=4_096, warmup_share=warmup_share, average_decay=0.0)
+    trainer = _trainer(base, train_rows[:20], tmp_path, config)
+    before = _weights(trainer.model)
+    assert trainer.run().step == 1
+    assert not torch.equal(before, _weights(trainer.model))
+
+
 @pytest.mark.parametrize(("how", "top", "frozen"), [("head", 0, 4), ("top", 1, 3)])
 def test_frozen_layers_keep_their_weights(
     base: Path, train_rows: list[Row], tmp_path: Path, how: str, top: int, frozen: int

@@ -50,6 +50,8 @@ def _perturbed(context: StepContext, *, steps: int, step_length: float, radius: 
     for step in range(steps):
         length = direction.norm()
         if not torch.isfinite(length) or length == 0:
+            for name, parameter in context.model.named_parameters():
+                parameter.grad = plain.get(name)  # what stands there by now was only to show the way
             break
         with torch.no_grad():
             table.add_(direction, alpha=step_length / float(length))

@@ -148,6 +148,7 @@ def changed(
             text = re.sub(pattern, chooser.choice(list(others)), text, count=1, flags=re.IGNORECASE)
     tokens = _TOKENS.findall(text)
     movable = _movable(tokens)
+    droppable = set(movable) if len(movable) > 4 else set()
     for index in movable:
         if chooser.random() < config.swap_share:
             other = chooser.choice(movable)
@@ -155,7 +156,7 @@ def changed(
     kept = [
         token
         for index, token in enumerate(tokens)
-        if not (index in set(movable) and len(movable) > 4 and chooser.random() < config.delete_share)
+        if not (index in droppable and chooser.random() < config.delete_share)
     ]
     return "".join(kept).strip()
 
@@ -164,11 +165,8 @@ def _movable(tokens: Sequence[str]) -> list[int]:
     """Positions of the words that may go elsewhere: none that negates or turns, nor a near one. Only words count."""
     words = [index for index, token in enumerate(tokens) if token[0].isalpha()]
     fixed = [position for position, index in enumerate(words) if _untouchable(tokens[index])]
-    return [
-        index
-        for position, index in enumerate(words)
-        if not any(abs(position - other) <= NEAR for other in fixed)
-    ]
+    near = {position + step for position in fixed for step in range(-NEAR, NEAR + 1)}
+    return [index for position, index in enumerate(words) if position not in near]
 
 
 def _untouchable(token: str) -> bool:

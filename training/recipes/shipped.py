@@ -2,7 +2,7 @@
 at last by the labels that were given for the project, and by these again under several seeds whose weights are averaged; then
 part of the way back, neutral's likelihood, titles, calibration.
 
-Every stage is skipped when its result stands.
+Every stage is skipped when its result stands, and refused when the rows have become others.
 """
 
 import random
@@ -30,6 +30,7 @@ from training.scores import evaluate_folder
 from training.titles.refit import labelled_by_functions, refit_titles
 from training.trainer import TrainConfig
 from worker.classify.normalise import normalise
+from worker.errors import UsageError
 
 TITLES_FOR_TEACHER = 3
 """The teacher sees every third title: tones are easy, and its time is better spent on reviews."""
@@ -49,6 +50,11 @@ STUDENT = TrainConfig(epochs=3.0, lr=2e-4, seed=2, average_decay=0.998, evaluate
 FURTHER = TrainConfig(epochs=1.0, lr=5e-5, seed=3, average_decay=0.998, evaluate_every_steps=600)
 LAST = TrainConfig(epochs=0.65, lr=8e-5, seed=4, average_decay=0.998, evaluate_every_steps=300)
 SEVERAL = TrainConfig(epochs=0.08, lr=5e-5, average_decay=0.99, evaluate_every_steps=400)
+
+LABELLED = ("train", "written", "judged")
+"""The splits whose labels are learned from."""
+FITTED, SCORED = slice(0, None, 2), slice(1, None, 2)
+"""The halves of the validation texts that were judged: neutral's likelihood is fitted to the one, the other is only scored."""
 
 VALIDATION_LIMIT = 300
 """Rows of each validation set, drawn at random, that are scored during training; the whole sets are for calibration."""
@@ -110,14 +116,27 @@ class ShippedConfig:
 
 
 def stage_data(data: Path, out: Path) -> Path:
-    """Splits as files under ``out/splits``, and their counts."""
+    """Splits as files under ``out/splits``, and their counts. Made anew even where they stand, a minute, to see that they are these.
+
+    :raises UsageError: those that stand are others.
+    """
     folder = out / "splits"
-    if not (folder / "counts.json").is_file():
-        prepared = prepare_shipped(data)
+    prepared = prepare_shipped(data)
+    if (folder / "counts.json").is_file():
+        if other := [name for name, rows in prepared.splits.items() if not _is_split(folder, name, rows)]:
+            raise UsageError(
+                f"{folder} has other rows than the data, the project's reviews and this version give: {', '.join(other)}",
+                hint="give a new --out folder: what stands in this one was trained on those rows",
+            )
+    else:
         for name, rows in prepared.splits.items():
             write_rows(folder / f"{name}.jsonl.gz", rows)
         write_json(folder / "counts.json", prepared.counts)
     return folder
+
+
+def _is_split(folder: Path, name: str, rows: Sequence[Row]) -> bool:
+    return (folder / f"{name}.jsonl.gz").is_file() and read_split(folder, name) == list(rows)
 
 
 def read_split(folder: Path, name: str) -> list[Row]:
@@ -247,16 +266,19 @@ def stage_neutral(student: Path, splits: Path, out: Path, max_tokens: int) -> Pa
     folder = out / "neutral"
     if not (folder / "columns.json").is_file():
         temperatures = calibrate(student, calibration_sets(splits), max_tokens=max_tokens).temperatures
-        rows = read_split(splits, "validated")[::2]
+        rows = read_split(splits, "validated")[FITTED]
         shift_neutral(student, rows, folder, temperature=temperatures["review"], max_tokens=max_tokens)
     return folder
 
 
 def calibration_sets(splits: Path) -> dict[str, list[Row]]:
     """The validation sets but for the written reviews: half of these were written to be hard, so the doubt that is right there is too
-    much for a shop's reviews.
+    much for a shop's reviews. The judged texts that are scored are left out too.
     """
-    return {name: rows for name, rows in validation_sets(splits).items() if name != "written"}
+    scored = read_split(splits, "validated")[SCORED]
+    return {
+        name: without(rows, scored)[0] for name, rows in validation_sets(splits).items() if name != "written"
+    }
 
 
 def stage_bundle(
@@ -287,18 +309,11 @@ def stage_bundle(
 
 
 def stage_baseline(splits: Path) -> dict[str, float]:
-    """Accuracy of TF-IDF + logistic regression, trained on the labelled training split, on every test set that it can answer.
-
-    It knows no neutral review, so the sets that have some are left out.
-    """
+    """Accuracy of TF-IDF + logistic regression on every test set, trained on all labels that the model learned from."""
     path = splits / "baseline.json"
     if not path.is_file():
-        sets = {
-            name: rows
-            for name, rows in test_sets(splits).items()
-            if rows[0].kind == "title" or all(row.label != "neutral" for row in rows)
-        }
-        write_json(path, linear_rows(read_split(splits, "train"), sets))
+        rows = [row for name in LABELLED for row in read_split(splits, name)]
+        write_json(path, linear_rows(rows, test_sets(splits)))
     return dict(read_json(path))
 
 
@@ -314,7 +329,7 @@ def test_sets(splits: Path) -> dict[str, list[Row]]:
         "chn_clean": clean,
         **sets,
         "written_polar": polar,
-        "validated": read_split(splits, "validated")[1::2],
+        "validated": read_split(splits, "validated")[SCORED],
     }
 
 

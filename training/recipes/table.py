@@ -20,7 +20,7 @@ from training.evaluate import logits_on
 from training.metrics import Floats, accuracy
 from training.predict import probabilities_of
 from training.recipes.ensemble import average_probabilities, soup
-from training.runs import read_json
+from training.runs import model_files, read_json
 from training.sets import gold_of, labels_of_set
 from worker.errors import UsageError
 
@@ -58,7 +58,7 @@ class Line:
     accuracies: tuple[float, ...]
     trainable: int
     seconds: float
-    resident_mb: float
+    resident_mib: float
 
 
 def finetune_in_a_process(arguments: Sequence[str]) -> None:
@@ -91,8 +91,11 @@ def run_recipes(
     unknown = [name for name in names if name not in RECIPES]
     if unknown:
         raise UsageError(f"unknown recipes: {', '.join(unknown)}", hint=f"known: {', '.join(RECIPES)}")
-    files = [Path(argument) for argument in common[: _first_option(common)]]
+    start = _first_option(common)
+    files = [Path(argument) for argument in common[:start]]
+    base = models.base_files(dict(zip(common[start::2], common[start + 1 :: 2], strict=True))["--base"])
     digests = {file_digest(path) for path in [*files, test]}
+    base_digests = {file_digest(path) for path in model_files(base)}
     lines = []
     for name in names:
         folders = [folder_of(out, name, seed) for seed in range(seeds)]
@@ -104,7 +107,7 @@ def run_recipes(
                 *RECIPES[name],
             ]
             if (folder / "cost.json").is_file():
-                _check_same(folder, arguments, digests)
+                _check_same(folder, arguments, digests, base_digests)
                 continue
             print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
             run(arguments)
@@ -115,7 +118,7 @@ def run_recipes(
                 tuple(read_json(folder / "before_after.json")["after"]["accuracy"] for folder in folders),
                 costs[0]["trainable_parameters"],
                 mean(cost["seconds"] for cost in costs),
-                mean(cost["peak_resident_mb"] for cost in costs),
+                mean(cost["peak_resident_mib"] for cost in costs),
             )
         )
     return lines
@@ -125,7 +128,7 @@ def _first_option(arguments: Sequence[str]) -> int:
     return next((i for i, argument in enumerate(arguments) if argument.startswith("--")), len(arguments))
 
 
-def _check_same(folder: Path, arguments: Sequence[str], digests: set[str]) -> None:
+def _check_same(folder: Path, arguments: Sequence[str], digests: set[str], base_digests: set[str]) -> None:
     """A finished run counts only when it was asked for the same, on the same files."""
     found = read_json(folder / "run.json")
     config = found["options"]["config"]
@@ -134,7 +137,6 @@ def _check_same(folder: Path, arguments: Sequence[str], digests: set[str]) -> No
         zip(arguments[start::2], arguments[start + 1 :: 2], strict=True)
     )  # the last of a kind counts
     told = {
-        "--base": found["options"]["base"],
         "--epochs": config["train"]["epochs"],
         "--lr": config["train"]["lr"],
         "--seed": config["train"]["seed"],
@@ -142,8 +144,11 @@ def _check_same(folder: Path, arguments: Sequence[str], digests: set[str]) -> No
         "--max-tokens": config["max_tokens"],
         "--batch-tokens": config["train"]["tokens_per_batch"],
     }
+    inputs = set(found["inputs"].values())
     different = [option for option in told if option in asked and not _equal(asked[option], told[option])]
-    if set(found["inputs"].values()) != digests:
+    if not base_digests <= inputs:
+        different.append("--base")
+    elif inputs - base_digests != digests - base_digests:
         different.append("the files")
     if different:
         raise UsageError(
@@ -153,7 +158,7 @@ def _check_same(folder: Path, arguments: Sequence[str], digests: set[str]) -> No
 
 
 def _equal(asked: str, told: str | float) -> bool:
-    return Path(asked).name == told if isinstance(told, str) else float(asked) == told
+    return asked == told if isinstance(told, str) else float(asked) == told
 
 
 def ensembles(out: Path, rows: Sequence[Row], *, seeds: int, max_tokens: int) -> list[Line]:
@@ -171,7 +176,7 @@ def ensembles(out: Path, rows: Sequence[Row], *, seeds: int, max_tokens: int) ->
     souped = accuracy(probabilities_of(logits, own), gold)
     size = sum(value.numel() for value in model.parameters())
     costs = [read_json(folder.parent / "cost.json") for folder in folders]
-    seconds, resident = sum(cost["seconds"] for cost in costs), costs[0]["peak_resident_mb"]
+    seconds, resident = sum(cost["seconds"] for cost in costs), costs[0]["peak_resident_mib"]
     return [
         Line(f"{seeds} seeds, probabilities averaged", (averaged,), seeds * size, seconds, resident),
         Line(f"{seeds} seeds, weights averaged", (souped,), size, seconds, resident),
@@ -189,8 +194,8 @@ def render(lines: Sequence[Line]) -> str:
         spread = f" ± {100 * stdev(line.accuracies):.2f}" if len(line.accuracies) > 1 else ""
         table.append(
             f"| {line.name} | {100 * float(np.mean(line.accuracies)):.2f}{spread} | {line.trainable:,} "
-            f"| {line.seconds:.0f} s | {line.seconds / first.seconds:.2f} | {line.resident_mb:,.0f} MB "
-            f"| {line.resident_mb / first.resident_mb:.2f} |"
+            f"| {line.seconds:.0f} s | {line.seconds / first.seconds:.2f} | {line.resident_mib:,.0f} MiB "
+            f"| {line.resident_mib / first.resident_mib:.2f} |"
         )
     return "\n".join(table) + "\n"
 

@@ -11,6 +11,7 @@ from training.report.measure import ModelResult, SetResult
 DPI = 80
 PANEL_INCHES = 2.6
 MOST_SETS = 8
+"""Sets of which there are panels; the page names the others."""
 
 
 def reliability_plot(results: Mapping[str, SetResult], path: Path) -> None:

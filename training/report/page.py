@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from training.report.figures import MOST_SETS
 from training.report.measure import ModelResult, SetResult, over_seeds
 
 _HOW_TO_READ = (
@@ -39,12 +40,15 @@ def render(
         "",
         f"![Reliability]({figures['reliability']})",
         "",
+        *_not_drawn(first),
         "## Confusion",
         "",
         f"{first.name}; rows are the labels, columns the answers.",
         "",
         f"![Confusion matrices]({figures['confusion']})",
         "",
+        *_not_drawn(first),
+        *_confusion(first),
     ]
     lines += _models(results, machine)
     return "\n".join(lines).rstrip() + "\n"
@@ -143,6 +147,24 @@ def _categories(result: ModelResult) -> list[str]:
             lines.append(
                 f"| {name} | {category} | {scores.rows} | {_percent(scores.accuracy)} | {_percent(scores.macro_f1)} |"
             )
+    return [*lines, ""]
+
+
+def _not_drawn(result: ModelResult) -> list[str]:
+    missing = list(result.sets)[MOST_SETS:]
+    return [f"Not drawn: {', '.join(missing)}.", ""] if missing else []
+
+
+def _confusion(result: ModelResult) -> list[str]:
+    answers = list(dict.fromkeys(label for one in result.sets.values() for label in one.labels))
+    lines = [
+        f"| set | labelled | {' | '.join(f'answered {label}' for label in answers)} |",
+        "|---|---|" + "---|" * len(answers),
+    ]
+    for name, one in result.sets.items():
+        for label, counts in zip(one.labels, one.matrix, strict=True):
+            found = dict(zip(one.labels, counts, strict=True))
+            lines.append(f"| {name} | {label} | {' | '.join(str(found.get(own, '-')) for own in answers)} |")
     return [*lines, ""]
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from importlib import resources
 
 from training.data import Row
-from training.prepare import text_key
+from training.prepare import plain_key
 
 SOURCE = "judged"
 """What `Row.source` says of them."""
@@ -20,7 +20,7 @@ _DIGITS = 16
 
 def text_hash(text: str) -> str:
     """Under which a label is kept: the same for every case, spacing and punctuation of the text."""
-    return hashlib.sha256(text_key(text).encode()).hexdigest()[:_DIGITS]
+    return hashlib.sha256(plain_key(text).encode()).hexdigest()[:_DIGITS]
 
 
 def labels() -> dict[str, str]:

@@ -57,11 +57,12 @@ def test_a_bundle_and_the_run_that_it_came_from_answer_alike(run: Path, bundle: 
 def test_a_report_has_a_page_and_small_plots(bundle: Path, run: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "test_shop.jsonl.gz", make_rows(60, seed=2))
     write_rows(tmp_path / "titles.jsonl", TITLES)
-    write_rows(tmp_path / "train.jsonl", [*make_rows(240, seed=1), *make_rows(60, seed=2)[:5]])
+    write_rows(tmp_path / "train.jsonl", make_rows(60, seed=2)[:5])
+    write_rows(tmp_path / "more.jsonl", make_rows(240, seed=1))
     out = tmp_path / "report"
     _invoke(
         "report", bundle, run, "--sets", tmp_path / "test_shop.jsonl.gz", "--sets", tmp_path / "titles.jsonl",
-        "--train", tmp_path / "train.jsonl", "--out", out,
+        "--train", tmp_path / "train.jsonl", "--train", tmp_path / "more.jsonl", "--out", out,
     )  # fmt: skip
     page = (out / "report.md").read_text(encoding="utf-8")
     for part in (
@@ -76,6 +77,22 @@ def test_a_report_has_a_page_and_small_plots(bundle: Path, run: Path, tmp_path: 
     for name in ("accuracy.png", "reliability.png", "confusion.png"):
         assert name in page
         assert 1_000 < (out / name).stat().st_size < 100_000
+
+
+def test_a_report_names_the_sets_that_it_does_not_draw_and_writes_all_matrices(
+    bundle: Path, tmp_path: Path
+) -> None:
+    sets = [f"shop{number}" for number in range(9)]
+    for number, name in enumerate(sets):
+        write_rows(tmp_path / f"{name}.jsonl", make_rows(12, seed=20 + number))
+    given = [part for name in sets for part in ("--sets", tmp_path / f"{name}.jsonl")]
+    _invoke("report", bundle, *given, "--out", tmp_path / "report")
+    page = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert page.count("Not drawn: shop8.") == 2
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| shop8 | ")]
+    counts = [cells[2:] for cells in rows if cells[1] in ("negative", "positive")]
+    assert len(counts) == 2
+    assert sum(int(cell.rstrip(" |")) for cells in counts for cell in cells) == 12
 
 
 def test_a_report_refuses_parts_that_name_no_set(bundle: Path, tmp_path: Path) -> None:
@@ -99,10 +116,11 @@ def test_a_report_on_no_set_that_the_model_answers_is_refused(bundle: Path, tmp_
 
 def test_robustness_prints_both_tables(bundle: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "shop.jsonl", make_rows(60, seed=2))
-    printed = _invoke("robustness", bundle, "--sets", tmp_path / "shop.jsonl", "--out", tmp_path / "table.md")
+    table = tmp_path / "new" / "table.md"
+    printed = _invoke("robustness", bundle, "--sets", tmp_path / "shop.jsonl", "--out", table)
     assert "| shop | zero-width | 60 |" in printed
     assert "| negation | zh |" in printed
-    assert printed.endswith((tmp_path / "table.md").read_text(encoding="utf-8"))
+    assert printed.endswith(table.read_text(encoding="utf-8"))
 
 
 def test_texts_are_explained_on_the_command_line(bundle: Path) -> None:

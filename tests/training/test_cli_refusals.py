@@ -1,0 +1,123 @@
+"""What the commands of training refuse before they begin."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.training.rows import make_rows
+from training.cli import app
+from training.data import Row, write_rows
+from worker.errors import UsageError
+
+runner = CliRunner()
+
+
+def _run(*arguments: object) -> str:
+    result = runner.invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_an_unknown_option_is_an_error() -> None:
+    result = runner.invoke(app, ["finetune", "x.jsonl", "--base", "b", "--out", "o", "--learning-speed", "3"])
+    assert result.exit_code == 2
+
+
+def test_finetuning_refuses_a_leak(base: Path, tmp_path: Path) -> None:
+    from training.prepare import LeakError
+
+    write_rows(tmp_path / "a.jsonl", make_rows(20, seed=1))
+    write_rows(tmp_path / "b.jsonl", make_rows(20, seed=1)[:1])
+    with pytest.raises(LeakError):
+        _run(
+            "finetune",
+            tmp_path / "a.jsonl",
+            "--base",
+            base,
+            "--out",
+            tmp_path,
+            "--validation",
+            tmp_path / "b.jsonl",
+        )
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("text,label\n")
+    with pytest.raises(UsageError, match=r"x\.csv has no rows"):
+        _run("prepare", tmp_path / "x.csv", "--out", tmp_path)
+
+
+def test_files_without_labels_or_with_foreign_ones_are_refused_before_training(tmp_path: Path) -> None:
+    for content, said in (
+        ("text,sentiment\nfine,1\n", "no labelled row: its columns are text, sentiment"),
+        ("", "it is empty"),
+        ("text,label\na,camera\nb,phone\n", "no worker can serve"),
+        ("text,label\na,1\nb,5\n", "do not say what they mean"),
+    ):
+        (tmp_path / "x.csv").write_text(content)
+        with pytest.raises(UsageError, match=said):
+            _run("finetune", tmp_path / "x.csv", "--base", tmp_path / "none", "--out", tmp_path / "run")
+        with pytest.raises(UsageError):
+            _run("evaluate", tmp_path / "x.csv", "--model", tmp_path, "--out", tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--minutes", "0"),
+        ("--patience", "-1"),
+        ("--lr", "0"),
+        ("--lr", "-1e-4"),
+        ("--layer-decay", "0"),
+        ("--layer-decay", "1.1"),
+        ("--clip-norm", "0"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(option: str, value: str) -> None:
+    result = runner.invoke(app, ["finetune", "x.jsonl", "--base", "b", "--out", "o", option, value])
+    assert result.exit_code == 2
+    assert "No such option" not in result.output
+
+
+def test_a_file_in_which_nobody_labelled_a_row_is_not_prepared(tmp_path: Path) -> None:
+    write_rows(tmp_path / "mine.jsonl", make_rows(20, seed=1))
+    (tmp_path / "theirs.csv").write_text("text,sentiment\nfine,1\n")
+    for files in (("theirs.csv",), ("mine.jsonl", "theirs.csv"), ("mine.jsonl", "--test", "theirs.csv")):
+        paths = [part if part.startswith("--") else tmp_path / part for part in files]
+        with pytest.raises(
+            UsageError, match=r"theirs\.csv has no labelled row: its columns are text, sentiment"
+        ):
+            _run("prepare", *paths, "--out", tmp_path / "splits")
+    assert not (tmp_path / "splits").exists()
+
+
+def test_one_label_alone_leaves_nothing_to_learn(base: Path, tmp_path: Path) -> None:
+    rows = [*make_rows(20, seed=1), *(Row(f"爆款 {number}", "positive", "title") for number in range(4))]
+    write_rows(tmp_path / "mine.jsonl", rows)
+    with pytest.raises(UsageError, match="all training rows of kind `title` are positive"):
+        _run("finetune", tmp_path / "mine.jsonl", "--base", base, "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_rank_is_refused_where_nothing_has_one(tmp_path: Path) -> None:
+    write_rows(tmp_path / "mine.jsonl", make_rows(20, seed=1))
+    for method in ("full", "adapters", "prefix"):
+        with pytest.raises(UsageError, match="--rank is for --method lora and adalora"):
+            _run(
+                "finetune", tmp_path / "mine.jsonl", "--base", tmp_path, "--out", tmp_path / "run", "--rank", 4,
+                "--method", method,
+            )  # fmt: skip
+
+
+def test_options_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
+    write_rows(tmp_path / "mine.jsonl", make_rows(4, seed=1))
+    mine = tmp_path / "mine.jsonl"
+    for command in (
+        ("prepare", mine, "--out", tmp_path, "--test", mine, "--test-share", 0.1),
+        ("prepare", mine, "--out", tmp_path, "--validation", mine, "--validation-share", 0.1),
+        ("titles", "--max-tokens", 32),
+    ):
+        with pytest.raises(UsageError) as error:
+            _run(*command)
+        assert "leave" in str(error.value.hint)
