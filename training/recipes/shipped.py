@@ -108,7 +108,7 @@ class ShippedConfig:
     """How often each row of a split comes in an epoch of that: those labels are few beside the public sets'."""
     several: TrainConfig = SEVERAL
     """The student goes on in the same way, a short while under each of ``seeds``; what is kept is the mean of the weights."""
-    seeds: tuple[int, ...] = (21, 22, 23, 24, 25)
+    seeds: tuple[int, ...] = (21, 22, 23)
     several_parts: Mapping[str, int] = field(default_factory=lambda: {"train": 1, "written": 10, "judged": 5})
     kept: float = 0.2
     """Share of every weight that stays as it was before the last stages."""

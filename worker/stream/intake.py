@@ -6,7 +6,7 @@ the group does not depend on how long a forward takes.
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -214,7 +214,7 @@ class Intake:
         if self._stages.has_room and (ends := self._free_ends()):
             self._submit([], 0, ends)
 
-    def _submit(self, records: list[Record], size: int, ends: Mapping[Partition, int]) -> None:
+    def _submit(self, records: list[Record], size: int, ends: dict[Partition, int]) -> None:
         partitions = {(record.topic, record.partition) for record in records} | ends.keys()
         batch = MicroBatch(
             records,

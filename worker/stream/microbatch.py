@@ -1,6 +1,5 @@
 """The micro-batch: what one intake window gathered, the model classifies in one go, and one commit covers."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -37,7 +36,7 @@ class MicroBatch:
     """Time stamp of its oldest record, milliseconds since the epoch; 0 when none has one."""
     size: int
     """Bytes of its records."""
-    ends: Mapping[Partition, int] = field(default_factory=dict)
+    ends: dict[Partition, int] = field(default_factory=dict)
     """Ends of partitions that were reached behind its records and all before them (see `ends`). It may have no record at all."""
     work: Any = None
     """What the prepare stage leaves for the classify stage; the stream does not look inside."""
