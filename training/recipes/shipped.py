@@ -1,6 +1,5 @@
 """The shipped bundle, stage by stage: data, vocabulary, two teachers, a student of the first, the same taught further by all,
-at last by the labels that were given for the project, and by these again under several seeds whose weights are averaged; then
-part of the way back, neutral's likelihood, titles, calibration.
+and at last by the labels that were given for the project; then part of the way back, neutral's likelihood, titles, calibration.
 
 Every stage is skipped when its result stands, and refused when the rows have become others.
 """
@@ -21,7 +20,7 @@ from training.export import ExportConfig, export_bundle
 from training.finetune import FinetuneConfig, finetune
 from training.model import Columns, choose_pieces, prune_embeddings, prune_tokenizer
 from training.prepare import without
-from training.recipes.ensemble import part_way_back, soup
+from training.recipes.ensemble import part_way_back
 from training.recipes.shipped_data import SEED, prepare_shipped
 from training.reviews import judged, written
 from training.reviews.neutral import shift_neutral
@@ -49,7 +48,6 @@ TEACHER = TrainConfig(epochs=2.0, lr=1e-4, seed=1, average_decay=0.998, evaluate
 STUDENT = TrainConfig(epochs=3.0, lr=2e-4, seed=2, average_decay=0.998, evaluate_every_steps=600)
 FURTHER = TrainConfig(epochs=1.0, lr=5e-5, seed=3, average_decay=0.998, evaluate_every_steps=600)
 LAST = TrainConfig(epochs=0.65, lr=8e-5, seed=4, average_decay=0.998, evaluate_every_steps=300)
-SEVERAL = TrainConfig(epochs=0.08, lr=5e-5, average_decay=0.99, evaluate_every_steps=400)
 
 LABELLED = ("train", "written", "judged")
 """The splits whose labels are learned from."""
@@ -102,16 +100,10 @@ class ShippedConfig:
         )
     )
     """The student goes on, held to what it was by itself, taught by the labels of the written reviews and the judged texts."""
-    last_parts: Mapping[str, int] = field(
-        default_factory=lambda: {"train": 1, "unlabelled": 1, "written": 5, "judged": 5}
-    )
-    """How often each row of a split comes in an epoch of that: those labels are few beside the public sets'."""
-    several: TrainConfig = SEVERAL
-    """The student goes on in the same way, a short while under each of ``seeds``; what is kept is the mean of the weights."""
-    seeds: tuple[int, ...] = (21, 22, 23)
-    several_parts: Mapping[str, int] = field(default_factory=lambda: {"train": 1, "written": 10, "judged": 5})
     kept: float = 0.2
-    """Share of every weight that stays as it was before the last stages."""
+    """Share of every weight that stays as it was before that stage."""
+    copies: int = 5
+    """How often each of those comes in an epoch of that: they are few beside the public sets."""
     bundle: BundleConfig = field(default_factory=BundleConfig)
 
 
@@ -224,20 +216,6 @@ def stage_student(
     return folder / "model"
 
 
-def stage_several(start: Path, splits: Path, out: Path, config: ShippedConfig) -> Path:
-    """The student that goes on from ``start`` under each seed (``out/seed-N``), and the mean of their weights (``out/souped``)."""
-    folder = out / "souped"
-    if not (folder / "columns.json").is_file():
-        runs = []
-        for seed in config.seeds:
-            finetune = replace(config.last.finetune, train=replace(config.several, seed=seed))
-            again = replace(config.last, finetune=finetune)
-            runs.append(stage_student([start], splits, out / f"seed-{seed}", again, config.several_parts))
-        _, tokenizer, columns = models.load(start)
-        models.save(soup(runs), tokenizer, columns, folder)
-    return folder
-
-
 def stage_blend(taught: Path, before: Path, folder: Path, kept: float) -> None:
     """What a stage taught, with a share of the weights as they were before: it loses less of what the public sets taught."""
     _, tokenizer, columns = models.load(taught)
@@ -339,9 +317,9 @@ def reproduce(data: Path, base: str, out: Path, bundle: Path, config: ShippedCon
     pruned = stage_vocabulary(base, splits, out, config.pieces)
     student = out / "blended"
     if not (student / "columns.json").is_file():  # who stands at the end needs no teachers
+        parts = {"train": 1, "unlabelled": 1, "written": config.copies, "judged": config.copies}
         before = _taught_by_teachers(pruned, splits, out, config)
-        last = stage_student([before], splits, out / "last", config.last, config.last_parts)
-        taught = stage_several(last, splits, out, config)
+        taught = stage_student([before], splits, out / "last", config.last, parts)
         stage_blend(taught, before, student, config.kept)
     max_tokens = config.last.finetune.max_tokens
     fitted = stage_titles(stage_neutral(student, splits, out, max_tokens), splits, out, max_tokens)
