@@ -116,7 +116,17 @@ def test_an_unusable_event_id_is_passed_over(broken):
 
 
 @pytest.mark.parametrize(
-    "broken", [b"", b"00-xyz", TRACEPARENT + b"\r\n", TRACEPARENT.upper(), b"x" * 1_000_000]
+    "broken",
+    [
+        b"",
+        b"00-xyz",
+        TRACEPARENT + b"\r\n",
+        TRACEPARENT.upper(),
+        b"ff" + TRACEPARENT[2:],
+        b"00-%s-00f067aa0ba902b7-01" % (b"0" * 32),
+        b"00-4bf92f3577b34da6a3ce929d0e0e4736-%s-01" % (b"0" * 16),
+        b"x" * 1_000_000,
+    ],
 )
 def test_a_malformed_trace_is_dropped_and_its_state_with_it(broken):
     inbound = review([*BINARY, ("traceparent", broken), ("tracestate", b"vendor=1")])

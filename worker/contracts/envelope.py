@@ -84,7 +84,8 @@ _TOMBSTONE = Skip(SkipReason.TOMBSTONE)
 _READ_HEADERS = frozenset(
     {"content-type", "ce_specversion", "ce_type", "ce_id", "ce_time", "traceparent", "tracestate"}
 )
-_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+# W3C trace context: version ff, and ids of zeros alone, are invalid.
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _TRACESTATE = re.compile(rb"[\x20-\x7e]{1,512}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _EVENT_ID_MAX_BYTES = 256
