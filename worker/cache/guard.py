@@ -24,7 +24,8 @@ class Guard:
     ) -> None:
         self._side = side
         self._breaker = Breaker(failures, open_s, clock)
-        self._fault: tuple[Fault, str] | None = None
+        self._told: set[tuple[Fault, str]] = set()
+        """The reasons logged since a call last worked."""
         metrics.BREAKER_STATE.labels(side).set(State.CLOSED)
 
     @property
@@ -45,18 +46,18 @@ class Guard:
         self._breaker.succeeded()
         self._show()
         metrics.REDIS_CALLS.labels(self._side, "ok").inc()
-        if self._fault is not None:
+        if self._told:
             log.info("redis works again", side=self._side)
-            self._fault = None
+            self._told.clear()
 
     def failed(self, fault: Fault, detail: str) -> None:
-        """A call did not work. Logged when it is news: the first time, and when the reason is another."""
+        """A call did not work. Logged when it is news: each reason once, until a call works."""
         self._breaker.failed()
         self._show()
         metrics.REDIS_CALLS.labels(self._side, fault).inc()
-        if self._fault == (fault, detail):
+        if (fault, detail) in self._told:
             return
-        self._fault = (fault, detail)
+        self._told.add((fault, detail))
         if fault == "refused":
             log.error(
                 "redis refuses us, tagging goes on without it", side=self._side, detail=detail,
