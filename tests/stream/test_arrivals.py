@@ -52,7 +52,7 @@ def test_suspected_records_travel_alone_with_nothing_else_in_flight() -> None:
             bench.stages.done.append(Finished(batch, published=True))
             finished += 1
 
-    bench.stages.submit = submitted  # type: ignore[method-assign]
+    bench.stages.submit = submitted  # type: ignore[method-assign] # to look on
     bench.feed(*range(8))
     bench.consumer.to_read += [
         nothing_more,
@@ -85,7 +85,7 @@ def test_what_was_given_up_is_committed_before_the_next_suspect_is_looked_at() -
         committed.append(dict(bench.consumer.committed_offsets))
         submit(batch)
 
-    bench.stages.submit = submitted  # type: ignore[method-assign]
+    bench.stages.submit = submitted  # type: ignore[method-assign] # to look on
     bench.feed(1, 2)
     bench.run(turns=6)
     assert bench.submitted() == [1, 2]

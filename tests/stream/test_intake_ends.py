@@ -114,7 +114,7 @@ def test_an_end_that_came_with_a_rebalance_is_asked_for_again() -> None:
         return consume(count, timeout_s)
 
     def rebalance() -> None:
-        bench.consumer.consume = with_rebalance  # type: ignore[method-assign]
+        bench.consumer.consume = with_rebalance  # type: ignore[method-assign] # to play it
 
     bench.consumer.to_read += [rebalance, end(3), nothing_more]
     bench.run(10)
@@ -125,8 +125,18 @@ def test_where_the_latest_begins_is_committed() -> None:
     """Else it would be looked up again at the next assignment, and what came in between skipped."""
     bench = Bench(start_from="latest")
     bench.consumer.high_watermarks = {(TOPIC, 0): 7, (TOPIC, 1): 0}
+    poll = bench.consumer.poll
+
+    def assigned_and_read(timeout_s: float) -> FakeMessage | None:
+        """In one call; were the process to die of the record, the next one would begin behind it."""
+        bench.consumer.poll = poll  # type: ignore[method-assign] # to play it
+        poll(timeout_s)
+        return FakeMessage(7)
+
+    bench.consumer.poll = assigned_and_read  # type: ignore[method-assign] # to play it
     bench.run(5)
-    assert bench.consumer.committed_offsets == {(TOPIC, 0): 7, (TOPIC, 1): 0}
+    assert committed(bench) == [{(TOPIC, 0): 7, (TOPIC, 1): 0}, {(TOPIC, 0): 8}]
+    assert bench.consumer.committed_offsets == {(TOPIC, 0): 8, (TOPIC, 1): 0}
 
 
 def test_an_error_of_the_client_between_two_reads_is_no_bug_of_ours() -> None:
@@ -135,6 +145,6 @@ def test_an_error_of_the_client_between_two_reads_is_no_bug_of_ours() -> None:
     def broken() -> None:
         raise KafkaException(KafkaError(KafkaError._TRANSPORT, "injected"))
 
-    bench.stages.check = broken  # type: ignore[method-assign]
+    bench.stages.check = broken  # type: ignore[method-assign] # to play it
     with pytest.raises(DependencyError, match="reading from Kafka"):
         bench.run(3)

@@ -316,6 +316,7 @@ class Intake:
                 self._assignment.reads_from(partition, position.offset)
                 if self._offsets.start_from == "latest":
                     self._ends.begins(partition, position.offset)
+        self._send_ends()  # before anything is read behind them
         if partitions:
             # A pause outlives the assignment in the client: a partition lost while paused would come back paused.
             (consumer.pause if self._paused else consumer.resume)(partitions)
