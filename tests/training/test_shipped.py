@@ -213,12 +213,8 @@ def test_the_whole_recipe_gives_a_bundle_and_skips_what_is_done(
     finetune = FinetuneConfig(train=quick, max_tokens=32)
     config = ShippedConfig(
         pieces=70,
-        teachers=(finetune, replace(finetune, train=replace(finetune.train, seed=9))),
+        teacher=finetune,
         student=DistilConfig(finetune=replace(finetune, layers=(1, 3))),
-        further=DistilConfig(finetune=replace(finetune, layers=(0, 1)), hidden_weight=0.0),
-        last=DistilConfig(
-            finetune=replace(finetune, layers=(0, 1)), trusted=("written", "judged"), hidden_weight=0.0
-        ),
         copies=1,
         bundle=BundleConfig(canaries=()),
     )

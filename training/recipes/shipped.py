@@ -1,5 +1,4 @@
-"""The shipped bundle, stage by stage: data, vocabulary, two teachers, a student of the first, the same taught further by all,
-and at last by the labels that were given for the project; then part of the way back, neutral's likelihood, titles, calibration.
+"""The shipped bundle, stage by stage: data, vocabulary, a teacher, its student, neutral's likelihood, titles, calibration.
 
 Every stage is skipped when its result stands, and refused when the rows have become others.
 """
@@ -8,7 +7,6 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from training import model as models
@@ -20,14 +18,13 @@ from training.export import ExportConfig, export_bundle
 from training.finetune import FinetuneConfig, finetune
 from training.model import Columns, choose_pieces, prune_embeddings, prune_tokenizer
 from training.prepare import without
-from training.recipes.ensemble import part_way_back
 from training.recipes.shipped_data import SEED, prepare_shipped
-from training.reviews import judged, written
 from training.reviews.neutral import shift_neutral
 from training.runs import read_json, write_json
 from training.scores import evaluate_folder
 from training.titles.refit import labelled_by_functions, refit_titles
 from training.trainer import TrainConfig
+from worker.classify.answers import LABELS
 from worker.classify.normalise import normalise
 from worker.errors import UsageError
 
@@ -45,12 +42,8 @@ ORIGIN = (
 )
 
 TEACHER = TrainConfig(epochs=2.0, lr=1e-4, seed=1, average_decay=0.998, evaluate_every_steps=500)
-STUDENT = TrainConfig(epochs=3.0, lr=2e-4, seed=2, average_decay=0.998, evaluate_every_steps=600)
-FURTHER = TrainConfig(epochs=1.0, lr=5e-5, seed=3, average_decay=0.998, evaluate_every_steps=600)
-LAST = TrainConfig(epochs=0.65, lr=8e-5, seed=4, average_decay=0.998, evaluate_every_steps=300)
+STUDENT = TrainConfig(epochs=2.0, lr=2e-4, seed=2, average_decay=0.998, evaluate_every_steps=600)
 
-LABELLED = ("train", "written", "judged")
-"""The splits whose labels are learned from."""
 FITTED, SCORED = slice(0, None, 2), slice(1, None, 2)
 """The halves of the validation texts that were judged: neutral's likelihood is fitted to the one, the other is only scored."""
 
@@ -72,38 +65,15 @@ class ShippedConfig:
     """Sizes and lengths of the stages: the ones that the shipped bundle was made with."""
 
     pieces: int = 29_000
-    teachers: tuple[FinetuneConfig, ...] = (
-        FinetuneConfig(train=TEACHER, max_tokens=192),
-        FinetuneConfig(train=replace(TEACHER, seed=11), max_tokens=192, dropout=0.1),
-    )
-    """The first one's layers are the student's start."""
+    teacher: FinetuneConfig = field(default_factory=lambda: FinetuneConfig(train=TEACHER, max_tokens=192))
     student: DistilConfig = field(
         default_factory=lambda: DistilConfig(
             finetune=FinetuneConfig(train=STUDENT, max_tokens=192, layers=(1, 3, 5, 7, 9, 11)),
             hidden_epochs=1,
         )
     )
-    further: DistilConfig = field(
-        default_factory=lambda: DistilConfig(
-            finetune=FinetuneConfig(train=FURTHER, max_tokens=192, layers=(0, 1, 2, 3, 4, 5)),
-            teacher_share=0.7,
-            hidden_weight=0.0,
-        )
-    )
-    """The student goes on, taught by the mean of itself and all teachers."""
-    last: DistilConfig = field(
-        default_factory=lambda: DistilConfig(
-            finetune=FinetuneConfig(train=LAST, max_tokens=192, layers=(0, 1, 2, 3, 4, 5)),
-            teacher_share=0.7,
-            trusted=(written.SOURCE, judged.SOURCE),
-            hidden_weight=0.0,
-        )
-    )
-    """The student goes on, held to what it was by itself, taught by the labels of the written reviews and the judged texts."""
-    kept: float = 0.2
-    """Share of every weight that stays as it was before that stage."""
-    copies: int = 5
-    """How often each of those comes in an epoch of that: they are few beside the public sets."""
+    copies: int = 2
+    """How often each written review and each judged text comes in an epoch: they are few beside the public sets."""
     bundle: BundleConfig = field(default_factory=BundleConfig)
 
 
@@ -136,22 +106,10 @@ def read_split(folder: Path, name: str) -> list[Row]:
     return read_rows(folder / f"{name}.jsonl.gz")
 
 
-def validation_sets(
-    folder: Path, limit: int | None = None, *, neutral_reviews: bool = True
-) -> dict[str, list[Row]]:
-    """All validation splits by name; of each ``limit`` rows at random, because they stand in the order of their sets.
-
-    ``neutral_reviews``: False leaves these out, for a model that does not know them yet.
-    """
+def validation_sets(folder: Path, limit: int | None = None) -> dict[str, list[Row]]:
+    """All validation splits by name; of each ``limit`` rows at random, because they stand in the order of their sets."""
     names = sorted(path.name.removesuffix(".jsonl.gz") for path in folder.glob("validation_*.jsonl.gz"))
-    sets = {
-        name.removeprefix("validation_"): [
-            row
-            for row in read_split(folder, name)
-            if neutral_reviews or (row.kind, row.label) != ("review", "neutral")
-        ]
-        for name in names
-    }
+    sets = {name.removeprefix("validation_"): read_split(folder, name) for name in names}
     if limit is None:
         return sets
     return {
@@ -169,57 +127,58 @@ def stage_vocabulary(base: str, splits: Path, out: Path, pieces: int) -> Path:
         return folder
     files = models.base_files(base)
     tokenizer = models.load_tokenizer(files)
-    rows = read_split(splits, "train") + read_split(splits, "unlabelled")
+    rows = _rows_of(splits, {**labelled_parts(copies=1), "unlabelled": 1})
     kept = choose_pieces(tokenizer, (normalise(row.text).text for row in rows), pieces)
-    columns = Columns({"review": ("negative", "positive"), "title": ("negative", "neutral", "positive")})
+    columns = Columns({"review": LABELS, "title": LABELS})
     model = models.build(str(files), columns)
     prune_embeddings(model, kept)
     models.save(model, prune_tokenizer(tokenizer, kept), columns, folder)
     return folder
 
 
-def stage_teacher(base: Path, splits: Path, folder: Path, config: FinetuneConfig) -> Path:
-    """All layers, fine-tuned on every labelled training row."""
+def labelled_parts(copies: int) -> dict[str, int]:
+    """The splits whose labels are learned from, and how often each comes in an epoch."""
+    return {"train": 1, "written": copies, "judged": copies}
+
+
+def stage_teacher(base: Path, splits: Path, folder: Path, config: FinetuneConfig, *, copies: int) -> Path:
+    """All layers, fine-tuned on every labelled training row but two thirds of the titles."""
     if not (folder / "model" / "columns.json").is_file():
-        rows = read_split(splits, "train")
+        parts = labelled_parts(copies)
+        rows = _rows_of(splits, parts)
         titles = [row for row in rows if row.kind == "title"]
         finetune(
             str(base),
             [*(row for row in rows if row.kind != "title"), *titles[::TITLES_FOR_TEACHER]],
-            validation_sets(splits, VALIDATION_LIMIT, neutral_reviews=False),
+            validation_sets(splits, VALIDATION_LIMIT),
             folder,
             config,
-            inputs=[splits / "train.jsonl.gz"],
+            inputs=_files_of(splits, parts),
         )
     return folder / "model"
 
 
-def stage_student(
-    teachers: Sequence[Path],
-    splits: Path,
-    folder: Path,
-    config: DistilConfig,
-    parts: Mapping[str, int] = MappingProxyType({"train": 1, "unlabelled": 1}),
-) -> Path:
-    """Some of the first teacher's layers, taught by all teachers on the ``parts``: splits, and how often each comes."""
+def stage_student(teacher: Path, splits: Path, folder: Path, config: DistilConfig, *, copies: int) -> Path:
+    """Some of the teacher's layers, taught by it on the labelled rows and on the unlabelled ones."""
     if not (folder / "model" / "columns.json").is_file():
-        rows = [row for name, copies in parts.items() for row in read_split(splits, name) * copies]
-        knows_neutral = any((row.kind, row.label) == ("review", "neutral") for row in rows)
+        parts = {**labelled_parts(copies), "unlabelled": 1}
         distil(
-            teachers,
-            rows,
-            validation_sets(splits, VALIDATION_LIMIT, neutral_reviews=knows_neutral),
+            [teacher],
+            _rows_of(splits, parts),
+            validation_sets(splits, VALIDATION_LIMIT),
             folder,
             config,
-            inputs=[splits / f"{name}.jsonl.gz" for name in parts],
+            inputs=_files_of(splits, parts),
         )
     return folder / "model"
 
 
-def stage_blend(taught: Path, before: Path, folder: Path, kept: float) -> None:
-    """What a stage taught, with a share of the weights as they were before: it loses less of what the public sets taught."""
-    _, tokenizer, columns = models.load(taught)
-    models.save(part_way_back(taught, before, kept), tokenizer, columns, folder)
+def _rows_of(splits: Path, parts: Mapping[str, int]) -> list[Row]:
+    return [row for name, copies in parts.items() for row in read_split(splits, name) * copies]
+
+
+def _files_of(splits: Path, parts: Mapping[str, int]) -> list[Path]:
+    return [splits / f"{name}.jsonl.gz" for name in parts]
 
 
 def stage_titles(student: Path, splits: Path, out: Path, max_tokens: int) -> Path:
@@ -290,7 +249,7 @@ def stage_baseline(splits: Path) -> dict[str, float]:
     """Accuracy of TF-IDF + logistic regression on every test set, trained on all labels that the model learned from."""
     path = splits / "baseline.json"
     if not path.is_file():
-        rows = [row for name in LABELLED for row in read_split(splits, name)]
+        rows = _rows_of(splits, labelled_parts(copies=1))
         write_json(path, linear_rows(rows, test_sets(splits)))
     return dict(read_json(path))
 
@@ -314,26 +273,11 @@ def test_sets(splits: Path) -> dict[str, list[Row]]:
 def reproduce(data: Path, base: str, out: Path, bundle: Path, config: ShippedConfig) -> dict[str, Any]:
     """Rebuild the shipped bundle from the data folder and the base checkpoint. Hours on a CPU; resumes after a kill."""
     splits = stage_data(data, out)
-    pruned = stage_vocabulary(base, splits, out, config.pieces)
-    student = out / "blended"
-    if not (student / "columns.json").is_file():  # who stands at the end needs no teachers
-        parts = {"train": 1, "unlabelled": 1, "written": config.copies, "judged": config.copies}
-        before = _taught_by_teachers(pruned, splits, out, config)
-        taught = stage_student([before], splits, out / "last", config.last, parts)
-        stage_blend(taught, before, student, config.kept)
-    max_tokens = config.last.finetune.max_tokens
+    student = out / "student" / "model"
+    if not (student / "columns.json").is_file():  # who stands at the end needs no teacher
+        pruned = stage_vocabulary(base, splits, out, config.pieces)
+        teacher = stage_teacher(pruned, splits, out / "teacher", config.teacher, copies=config.copies)
+        stage_student(teacher, splits, out / "student", config.student, copies=config.copies)
+    max_tokens = config.student.finetune.max_tokens
     fitted = stage_titles(stage_neutral(student, splits, out, max_tokens), splits, out, max_tokens)
     return stage_bundle(fitted, splits, bundle, config.bundle, max_tokens=max_tokens)
-
-
-def _taught_by_teachers(pruned: Path, splits: Path, out: Path, config: ShippedConfig) -> Path:
-    """The student before the last stage. Where it stands, no teacher is trained."""
-    student = out / "further" / "model"
-    if (student / "columns.json").is_file():
-        return student
-    teachers = [
-        stage_teacher(pruned, splits, out / f"teacher-{number}", teacher)
-        for number, teacher in enumerate(config.teachers, start=1)
-    ]
-    first = stage_student(teachers[:1], splits, out / "student", config.student)
-    return stage_student([first, *teachers], splits, out / "further", config.further)
