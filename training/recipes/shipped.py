@@ -41,8 +41,8 @@ ORIGIN = (
     "English pieces; the vocabulary was cut again here, by frequency in the training texts, and every second layer kept."
 )
 
-TEACHER = TrainConfig(epochs=2.0, lr=1e-4, seed=1, average_decay=0.998, evaluate_every_steps=500)
-STUDENT = TrainConfig(epochs=2.0, lr=2e-4, seed=2, average_decay=0.998, evaluate_every_steps=600)
+TEACHER = TrainConfig(epochs=1.2, lr=1e-4, seed=1, average_decay=0.998, evaluate_every_steps=500)
+STUDENT = TrainConfig(epochs=1.0, lr=2e-4, seed=2, average_decay=0.998, evaluate_every_steps=600)
 
 FITTED, SCORED = slice(0, None, 2), slice(1, None, 2)
 """The halves of the validation texts that were judged: neutral's likelihood is fitted to the one, the other is only scored."""
