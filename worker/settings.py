@@ -65,7 +65,7 @@ class KafkaSettings(_Group):
         45.0,
         gt=0,
         description="A member that is silent this long loses its partitions. Lower finds dead workers sooner; "
-        "keep it over three heartbeats. The `consumer` protocol takes the broker's value instead.",
+        "the heartbeat follows from it (a third, at most 3 s). The `consumer` protocol takes the broker's value instead.",
     )
     max_poll_interval_s: float = Field(
         300.0,
@@ -87,7 +87,7 @@ class KafkaSettings(_Group):
         30.0,
         gt=0,
         description="Exactly once: how long `read_committed` subscribers wait after a worker was killed in "
-        "mid-transaction. Must not exceed the broker's `transaction.max.timeout.ms`.",
+        "mid-transaction, and up to 10 s more. Must not exceed the broker's `transaction.max.timeout.ms`.",
     )
     linger_ms: float = Field(
         5.0, ge=0, description="How long the producer gathers messages; 5 to 20 under load."
@@ -183,7 +183,7 @@ class ModelSettings(_Group):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="`auto` measures both for a moment at start and takes the faster. Set it where replicas run on "
-        "different machines: results are cached per precision.",
+        "different machines, so that answers differ in the last digits only; unlike machines never share cached answers.",
     )
     threads: int = Field(
         0, ge=0, description="CPU threads of the forward; 0 means the cores this process may use."
@@ -223,8 +223,8 @@ class LimitSettings(_Group):
     drain_timeout_s: float = Field(
         25.0,
         gt=0,
-        description="Longest a stop or a revoked partition waits for the work in flight. Keep it below the "
-        "platform's grace period less 5 s.",
+        description="Longest a stop or a revoked partition waits for the work in flight. Keep it at least "
+        "10 s below the platform's grace period (Kubernetes gives 30 s unless `terminationGracePeriodSeconds` says more).",
     )
     stuck_after_s: float = Field(
         330.0,
@@ -256,7 +256,7 @@ class TelemetrySettings(_Group):
         9464,
         ge=-1,
         le=65_535,
-        description="Port of the same; 0 takes a free one and logs it, -1 turns it off.",
+        description="Port of the same; 0 takes a free one and logs it, and so does a port that somebody else has, with a warning; -1 turns it off.",
     )
     statistics_interval_s: float = Field(
         5.0, ge=0, description="How often librdkafka reports lag and queues; 0 never."
@@ -272,7 +272,10 @@ class Settings(_Group):
         "outputs and offsets in one transaction; subscribers must read `read_committed`.",
     )
     source: str = Field(
-        "/tagline", min_length=1, description="`ce_source` of the events published: who speaks."
+        "/tagline",
+        min_length=1,
+        description="`ce_source` of the events published: who speaks. `ce_id` is unique within it only, so take one for each "
+        "cluster, and a new one if an input topic was deleted and made anew.",
     )
     dead_letter_names: Literal["tagline", "connect", "spring"] = Field(
         "tagline",
