@@ -39,3 +39,12 @@ def test_every_command_and_target_that_is_shown_exists(page: Path) -> None:
         assert "".join(command) in COMMANDS, command
     for target in re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)", text, re.MULTILINE):
         assert re.search(rf"^{''.join(target)}:", makefile, re.MULTILINE), target
+
+
+def test_every_metric_that_is_shown_exists() -> None:
+    known = set(
+        re.findall(r"^\| `(tagline_\w+)`", (PROJECT / "docs/metrics.md").read_text("utf-8"), re.MULTILINE)
+    )
+    shown = set(re.findall(r"\btagline_\w+", (PROJECT / "docs/operating.md").read_text("utf-8")))
+    assert shown
+    assert shown <= known
