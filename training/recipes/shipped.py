@@ -19,6 +19,7 @@ from training.finetune import FinetuneConfig, finetune
 from training.model import Columns, choose_pieces, prune_embeddings, prune_tokenizer
 from training.prepare import without
 from training.recipes.shipped_data import SEED, prepare_shipped
+from training.reviews import judged, written
 from training.reviews.neutral import shift_neutral
 from training.runs import read_json, write_json
 from training.scores import evaluate_folder
@@ -42,7 +43,7 @@ ORIGIN = (
 )
 
 TEACHER = TrainConfig(epochs=1.2, lr=1e-4, seed=1, average_decay=0.998, evaluate_every_steps=500)
-STUDENT = TrainConfig(epochs=1.0, lr=2e-4, seed=2, average_decay=0.998, evaluate_every_steps=600)
+STUDENT = TrainConfig(epochs=0.8, lr=2e-4, seed=2, average_decay=0.998, evaluate_every_steps=600)
 
 FITTED, SCORED = slice(0, None, 2), slice(1, None, 2)
 """The halves of the validation texts that were judged: neutral's likelihood is fitted to the one, the other is only scored."""
@@ -68,8 +69,10 @@ class ShippedConfig:
     teacher: FinetuneConfig = field(default_factory=lambda: FinetuneConfig(train=TEACHER, max_tokens=192))
     student: DistilConfig = field(
         default_factory=lambda: DistilConfig(
-            finetune=FinetuneConfig(train=STUDENT, max_tokens=192, layers=(1, 3, 5, 7, 9, 11)),
-            hidden_epochs=1,
+            finetune=FinetuneConfig(
+                train=STUDENT, max_tokens=192, layers=(1, 3, 5, 7, 9, 11), head_dropout=0.0
+            ),
+            trusted=(written.SOURCE, judged.SOURCE),
         )
     )
     copies: int = 2
