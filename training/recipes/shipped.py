@@ -43,7 +43,7 @@ ORIGIN = (
 )
 
 TEACHER = TrainConfig(epochs=1.2, lr=1e-4, seed=1, average_decay=0.998, evaluate_every_steps=500)
-STUDENT = TrainConfig(epochs=0.8, lr=2e-4, seed=2, average_decay=0.998, evaluate_every_steps=600)
+STUDENT = TrainConfig(epochs=0.65, lr=2e-4, seed=2, average_decay=0.998, evaluate_every_steps=400)
 
 FITTED, SCORED = slice(0, None, 2), slice(1, None, 2)
 """The halves of the validation texts that were judged: neutral's likelihood is fitted to the one, the other is only scored."""
