@@ -11,6 +11,7 @@ from safetensors.torch import save as weights_as_bytes
 from tokenizers import Tokenizer
 from transformers import AutoConfig, BertConfig, BertForSequenceClassification, BertModel
 
+from worker.classify.manifest import MANIFEST
 from worker.errors import UsageError
 
 ATTENTION = "eager"
@@ -55,10 +56,16 @@ class Columns:
 def base_files(base: str) -> Path:
     """The folder of a checkpoint: the path itself, or the hub's snapshot of a name such as ``owner/model``.
 
-    :raises UsageError: it is neither a checkpoint's folder nor a name that the hub knows, or the hub cannot be reached.
+    :raises UsageError: it is neither a checkpoint's folder nor a name that the hub knows, the hub cannot be reached, or it is a
+        bundle, whose stored numbers are no weights before its scales are put to them.
     """
     path = Path(base)
     if path.is_dir():
+        if (path / MANIFEST).is_file():
+            raise UsageError(
+                f"{base} is a bundle, and its weights are stored for the worker, not to be trained on",
+                hint=f"make a base of it first: `tagline train unpack {base} --out FOLDER`",
+            )
         if not (path / "config.json").is_file():
             raise UsageError(
                 f"{base} holds no checkpoint: it has no config.json",

@@ -8,7 +8,11 @@ from huggingface_hub import constants
 
 from tests.training.rows import make_rows
 from training import model as models
+from training.export import ExportConfig, export_bundle
 from training.model import Columns, choose_pieces, keep_layers, prune_embeddings, prune_tokenizer
+from training.pretrain import pretrain
+from training.trainer import TrainConfig
+from training.vocabulary import prune_folder
 from worker.errors import UsageError
 
 BOTH = Columns({"review": ("negative", "positive"), "title": ("negative", "neutral", "positive")})
@@ -132,3 +136,19 @@ def test_a_base_that_is_none_is_told_as_what_it_is(tmp_path: Path, monkeypatch: 
         with pytest.raises(UsageError, match=said) as error:
             models.base_files(base)
         assert error.value.hint
+
+
+def test_a_bundle_is_no_base_and_says_how_it_becomes_one(base: Path, tmp_path: Path) -> None:
+    models.save(models.build(str(base), BOTH), models.load_tokenizer(base), BOTH, tmp_path / "run" / "model")
+    config = ExportConfig("tiny", "1", 32, canaries=())
+    export_bundle(tmp_path / "run", tmp_path / "bundle", config)
+    for start in (
+        models.base_files,
+        lambda folder: models.build(folder, BOTH),
+        lambda folder: prune_folder(folder, ["好"], 60, tmp_path / "cut"),
+        lambda folder: pretrain(folder, make_rows(4, seed=1), tmp_path / "pre", TrainConfig()),
+    ):
+        with pytest.raises(UsageError, match="is a bundle") as error:
+            start(str(tmp_path / "bundle"))
+        assert "tagline train unpack" in str(error.value.hint)
+    assert not any((tmp_path / name).exists() for name in ("cut", "pre"))
