@@ -173,11 +173,13 @@ def finetune(
     seed: Seed = 0,
 ) -> None:
     """Fine-tune a classifier on labelled files. Run it under torchrun for several processes."""
+    from training import processes
     from training.choices import one_of
     from training.data import labels_by_kind
     from training.finetune import FinetuneConfig
     from training.finetune import finetune as run
-    from training.labels import check_servable, parse_meanings
+    from training.labels import check_servable, lacking_kinds, parse_meanings
+    from training.model import base_files, labels_in
     from training.optim import RATES
     from training.options import RecipeConfig
     from training.prepare import check_no_leak
@@ -224,6 +226,9 @@ def finetune(
         top_layers=top_layers,
         metric=one_of("metric", metric, "accuracy", "macro_f1"),
     )
+    # Now, and not only at the export: hours lie between them. A base that was trained here adds the kinds that it knows.
+    if processes.rank() == 0 and (warning := lacking_kinds(labels_by_kind(rows, labels_in(base_files(base))))):
+        typer.echo(warning, err=True)
     inputs = [*files, *(validation or [])]
     state = run(base, rows, sets, out, config, inputs=inputs, meanings=meanings)
     _tell_end(state, out)

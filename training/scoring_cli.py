@@ -139,7 +139,7 @@ def export(
     from training.choices import one_of
     from training.evaluate import calibrate
     from training.export import ExportConfig, export_bundle
-    from training.labels import parse_meanings
+    from training.labels import lacking_kinds, parse_meanings
     from training.runs import max_tokens_of, model_files, write_run
 
     max_tokens = max_tokens_of(model, max_tokens)
@@ -186,6 +186,8 @@ def export(
             f"{kind}: neutral share {fitted['share']}; neutral are {100 * fitted['doubtful_called_neutral']:.1f} % of the "
             f"doubtful texts and {100 * fitted['polar_called_neutral']:.1f} % of the others"
         )
+    if warning := lacking_kinds(manifest["kinds"]):
+        typer.echo(warning, err=True)
     typer.echo(f"{manifest['name']} {manifest['version']} in {out}")
 
 

@@ -1,3 +1,4 @@
+import contextlib
 import inspect
 import json
 from pathlib import Path
@@ -15,7 +16,9 @@ from training.distil import DistilConfig
 from training.pretrain import pretrain
 from training.runs import read_json, write_json
 from training.trainer import TrainConfig
-from worker.errors import UsageError
+from worker.classify.answers import KINDS
+from worker.classify.engine import Engine
+from worker.errors import ModelError, UsageError
 
 runner = CliRunner()
 
@@ -79,6 +82,26 @@ def test_from_a_file_of_labels_to_a_bundle(base: Path, tmp_path: Path) -> None:
         "quantise", "--model", small / "model", "--out", tmp_path / "rounded"
     )
     assert "model.safetensors" in read_json(tmp_path / "rounded" / "run.json")["inputs"]
+
+
+def test_who_trains_one_kind_is_told_that_a_worker_reads_two_and_an_unpacked_bundle_has_both(
+    both: Path, base: Path, tmp_path: Path
+) -> None:
+    write_rows(tmp_path / "mine.jsonl", make_rows(60, seed=5))
+    _run("export", "--model", both / "model", "--out", tmp_path / "shipped", "--name", "shipped")
+    _run("unpack", tmp_path / "shipped", "--out", tmp_path / "unpacked")
+    for start, lacking in ((base, True), (tmp_path / "unpacked", False)):
+        run, bundle = tmp_path / f"run-{lacking}", tmp_path / f"bundle-{lacking}"
+        trained = _run(
+            "finetune", tmp_path / "mine.jsonl", "--base", start, "--out", run, "--epochs", 0.2, "--max-tokens", 32,
+            "--precision", "float32",
+        )  # fmt: skip
+        exported = _run("export", "--model", run / "model", "--out", bundle, "--name", "mine")
+        for printed in (trained, exported):
+            assert ("warning: the model does not answer for texts of kind title" in printed) == lacking
+        engine = Engine.load(bundle=bundle)
+        with pytest.raises(ModelError, match="title") if lacking else contextlib.nullcontext():
+            engine.require(KINDS)
 
 
 def test_finetuning_goes_on_from_further_pretraining(base: Path, tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def test_files_without_labels_or_with_foreign_ones_are_refused_before_training(t
         ("", "it is empty"),
         ("text,label\na,camera\nb,phone\n", "no worker can serve"),
         ("text,label\na,1\nb,5\n", "do not say what they mean"),
+        ("text,label,kind\na,1,Shoes\nb,0,Shoes\nc,1,Phones\nd,0,Phones\n", "texts of kind `phones`"),
     ):
         (tmp_path / "x.csv").write_text(content)
         with pytest.raises(UsageError, match=said):
