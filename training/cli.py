@@ -227,7 +227,9 @@ def finetune(
         metric=one_of("metric", metric, "accuracy", "macro_f1"),
     )
     # Now, and not only at the export: hours lie between them. A base that was trained here adds the kinds that it knows.
-    if processes.rank() == 0 and (warning := lacking_kinds(labels_by_kind(rows, labels_in(base_files(base))))):
+    if processes.rank() == 0 and (
+        warning := lacking_kinds(labels_by_kind(rows, labels_in(base_files(base))))
+    ):
         typer.echo(warning, err=True)
     inputs = [*files, *(validation or [])]
     state = run(base, rows, sets, out, config, inputs=inputs, meanings=meanings)

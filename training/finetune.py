@@ -208,8 +208,8 @@ def finetune_model(
 ) -> State:
     """Train a model that stands already; write before-and-after scores and what it cost (``cost.json``, last) beside it.
 
-    ``options`` and ``inputs`` are what ``run.json`` tells; a run with other options is not resumed. ``remembered`` is what
-    the objective keeps from batch to batch.
+    ``options`` and ``inputs`` are what ``run.json`` tells, beside the number of rows, copies counted; a run with other options is
+    not resumed. ``remembered`` is what the objective keeps from batch to batch.
 
     :raises UsageError: ``out`` holds a checkpoint of another run, or a text has more tokens than the encoder has positions.
         Nothing in it was changed then.
@@ -249,7 +249,7 @@ def finetune_model(
     report = out / "before_after.json"
     if trainer.rank == 0:
         (out / "cost.json").unlink(missing_ok=True)
-        write_run(out, stage=stage, options=options, inputs=inputs)
+        write_run(out, stage=stage, options={**options, "rows": len(train_rows)}, inputs=inputs)
         if trainer.state.step == 0:
             report.unlink(missing_ok=True)
             if validation:
