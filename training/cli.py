@@ -51,10 +51,14 @@ def prepare(
     """Deduplicate and split labelled files. A text of a test or validation split never stays in train."""
     from training.data import write_rows
     from training.labels import parse_meanings
+    from training.prepare import SPLITS
     from training.prepare import prepare as split
-    from training.runs import write_json, write_run
+    from training.runs import refuse_in_place, write_json, write_run
     from worker.errors import UsageError
 
+    inputs = [*files, *(test or []), *(validation or [])]
+    for name in SPLITS:
+        refuse_in_place(_split_file(out, name), *inputs)
     for name, ready, share in (("validation", validation, validation_share), ("test", test, test_share)):
         if ready and share is not None:
             raise UsageError(
@@ -72,16 +76,16 @@ def prepare(
         test_rows=load_rows(test, label, labelled=True),
         validation_rows=load_rows(validation, label, labelled=True),
     )
-    for name, rows in prepared.splits.items():
-        write_rows(out / f"{name}.jsonl.gz", rows)
-    write_json(out / "counts.json", prepared.counts)
     shares = {"validation_share": validation_share, "test_share": test_share}
     write_run(
         out,
         stage="prepare",
         options={**shares, "seed": seed, "labels": parse_meanings(label or [])},
-        inputs=[*files, *(test or []), *(validation or [])],
+        inputs=inputs,
     )
+    for name, rows in prepared.splits.items():
+        write_rows(_split_file(out, name), rows)
+    write_json(out / "counts.json", prepared.counts)
     for name, count in prepared.counts.items():
         typer.echo(f"{name}: {count}")
     for name, share in (("validation", validation_share), ("test", test_share)):
@@ -105,8 +109,10 @@ def pretrain(
 ) -> None:
     """Go on pre-training an encoder on unlabelled text of the domain (masked-language modelling)."""
     from training.pretrain import pretrain as run
+    from training.runs import refuse_in_place
     from training.trainer import TrainConfig
 
+    refuse_in_place(out, Path(base))
     rows = load_rows(files, labels=False)
     config = TrainConfig(
         epochs=epochs, budget_minutes=minutes, lr=lr, tokens_per_batch=batch_tokens, seed=seed
@@ -183,9 +189,11 @@ def finetune(
     from training.optim import RATES
     from training.options import RecipeConfig
     from training.prepare import check_no_leak
+    from training.runs import refuse_in_place
     from training.sets import labelled_rows
     from training.trainer import TrainConfig
 
+    refuse_in_place(out, Path(base))
     chosen = one_of("optimiser", optimiser, *RATES)
     meanings = parse_meanings(label or [])
     rows = [row for path in files for row in labelled_rows(path, meanings)]
@@ -280,8 +288,10 @@ def distil(
     from training.finetune import FinetuneConfig
     from training.labels import parse_meanings
     from training.prepare import check_no_leak
+    from training.runs import refuse_in_place
     from training.trainer import TrainConfig
 
+    refuse_in_place(out, *teacher)
     rows = load_rows(files, label)
     sets = load_sets(validation, label)
     check_no_leak({"train": rows, "validation": [row for part in sets.values() for row in part]})
@@ -357,6 +367,10 @@ def reproduce(
 
     run(data, base, out, bundle, ShippedConfig(bundle=BundleConfig(version=version)))
     typer.echo(table([bundle]), nl=False)
+
+
+def _split_file(out: Path, name: str) -> Path:
+    return out / f"{name}.jsonl.gz"
 
 
 def _efficient(method: str, rank: int | None) -> "EfficientConfig | None":

@@ -116,8 +116,11 @@ def robustness(
         score_contrasts,
         score_perturbations,
     )
+    from training.runs import refuse_in_place
     from training.scorer import open_scorer
 
+    if out:
+        refuse_in_place(out, model, *sets)
     scorer = open_scorer(model, max_tokens=max_tokens)
     found = {name: score_perturbations(scorer, rows, seed=seed) for name, rows in _read(sets, limit).items()}
     text = render_perturbations(found)
@@ -181,9 +184,11 @@ def refit_titles(
 ) -> None:
     """Learn a model's title columns anew from the labelling functions; its answers to reviews stay to the bit."""
     from training.data import read_rows
+    from training.runs import refuse_in_place
     from training.titles.refit import labelled_by_functions
     from training.titles.refit import refit_titles as run
 
+    refuse_in_place(out, model)
     rows = [
         row for path in files for row in read_rows(path, kind="title", labels=False) if row.kind == "title"
     ]
