@@ -10,6 +10,7 @@ from training.cli_options import (
     SPLIT_OFF,
     BatchTokens,
     Epochs,
+    EvaluateEvery,
     Files,
     Label,
     Minutes,
@@ -172,7 +173,7 @@ def finetune(
     patience: Annotated[
         int, typer.Option(min=0, help="Evaluations without gain before stopping; 0 never stops early.")
     ] = 0,
-    evaluate_every: Annotated[int, typer.Option(min=1, help="Steps between evaluations.")] = 500,
+    evaluate_every: EvaluateEvery = None,
     max_tokens: Tokens = 256,
     batch_tokens: BatchTokens = 2048,
     precision: Precision = "auto",
@@ -277,7 +278,7 @@ def distil(
     minutes: Minutes = None,
     lr: Rate = 1.5e-4,
     average_decay: Annotated[float, typer.Option(min=0, max=0.9999)] = 0.0,
-    evaluate_every: Annotated[int, typer.Option(min=1)] = 500,
+    evaluate_every: EvaluateEvery = None,
     max_tokens: Tokens = 256,
     batch_tokens: BatchTokens = 2048,
     seed: Seed = 0,
