@@ -149,10 +149,18 @@ def attribute(
 
 @app.command()
 def titles(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Files of titles: how many of them the functions cover, and by which tones."),
+    ] = None,
     model: Annotated[Path | None, typer.Option(help="A bundle or run to score as well.")] = None,
     max_tokens: OwnTokens = None,
 ) -> None:
     """Score the labelling functions, and a model if given, on the titles that were labelled by hand."""
+    from training.data import read_rows
+    from training.names import distinct_names
+    from training.titles.functions import render_coverage
+    from training.titles.functions import report as coverage
     from training.titles.labelled import labelled_titles
     from training.titles.model_scores import render_model, score_model
     from training.titles.scores import render, score_all
@@ -162,7 +170,13 @@ def titles(
         raise UsageError(
             "--max-tokens is for a model, and none is given", hint="add --model, or leave it out"
         )
+    every = {
+        name: coverage(row.text for row in read_rows(path, kind="title", labels=False) if row.kind == "title")
+        for name, path in zip(distinct_names(files or []), files or [], strict=True)
+    }
     typer.echo(render(score_all()), nl=False)
+    if every:
+        typer.echo("\n" + render_coverage(every), nl=False)
     if model:
         from training.scorer import open_scorer
 

@@ -58,10 +58,9 @@ VALIDATION_LIMIT = 300
 
 @dataclass(frozen=True)
 class BundleConfig:
-    """What the exported bundle is called and must answer, and what its card adds."""
+    """What the exported bundle is called and must answer."""
 
     version: str = "1"
-    notes: tuple[str, ...] = ()
     canaries: tuple[tuple[str, str, str], ...] = CANARIES
 
 
@@ -273,7 +272,6 @@ def stage_bundle(
     evaluation = {
         "sets": scores,
         "split_counts": read_json(splits / "counts.json"),
-        "notes": list(config.notes),
     }
     return export_bundle(trained, out, export, evaluation=evaluation, origin=ORIGIN)
 
