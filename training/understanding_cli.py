@@ -74,7 +74,7 @@ def report(
     from training.report.measure import linear_accuracies, measure, split_contaminated, with_category_sets
     from training.report.page import render
     from training.runs import machine, read_json
-    from training.scorer import open_scorer
+    from training.scorer import open_scorers
 
     every = with_category_sets(_read(sets, limit), _parts(clean or []))
     trained_on = [row for path in train or [] for row in read_rows(path)]
@@ -84,8 +84,8 @@ def report(
         missing = {name: rows for name, rows in own.items() if name not in baseline}
         baseline |= linear_accuracies(trained_on, missing) if missing else {}
     results = [
-        measure(open_scorer(folder, max_tokens=max_tokens), own, contaminated=contaminated, linear=baseline)
-        for folder in models
+        measure(scorer, own, contaminated=contaminated, linear=baseline)
+        for scorer in open_scorers(models, max_tokens=max_tokens)
     ]
     names = {"accuracy": "accuracy.png", "reliability": "reliability.png", "confusion": "confusion.png"}
     figures.accuracy_plot(results, out / names["accuracy"])
