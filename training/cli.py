@@ -160,6 +160,9 @@ def finetune(
         float, typer.Option(min=0, help="Weight of R-Drop, 1 to 5; 0 off. Needs --dropout.")
     ] = 0.0,
     augment: Annotated[int, typer.Option(min=0, help="Changed copies of every row.")] = 0,
+    back_translate: Annotated[
+        str, typer.Option(help="MODULE:FUNCTION, text to text: with --augment, one more copy of every row.")
+    ] = "",
     freezing: Annotated[str, typer.Option(help="none, head, top or gradual.")] = "none",
     top_layers: Annotated[int, typer.Option(min=0, help="With --freezing top: layers that train.")] = 0,
     layers: Annotated[str, typer.Option(help="Encoder layers to keep, as 1,3,5; empty keeps all.")] = "",
@@ -229,6 +232,7 @@ def finetune(
             adversarial=one_of("adversarial", adversarial, "none", "fgm", "pgd"),
             r_drop=r_drop,
             augment_copies=augment,
+            back_translate=back_translate,
             label_smoothing=label_smoothing,
         ),
         freezing=one_of("freezing", freezing, "none", "head", "top", "gradual"),

@@ -76,6 +76,8 @@ class FinetuneConfig:
                 "--r-drop compares two passes that differ by dropout, and the encoder has none",
                 hint="add --dropout 0.1",
             )
+        if self.recipe.back_translate and not self.recipe.augment_copies:
+            raise UsageError("--back-translate adds to the copies of --augment", hint="add --augment 1")
         if self.top_layers and self.freezing != "top":
             raise UsageError("--top-layers does nothing by itself", hint="add --freezing top")
         if self.recipe.efficient and self.recipe.efficient.method == "adalora" and self.train.budget_minutes:

@@ -9,6 +9,7 @@ from transformers import BertForMaskedLM
 from typer.testing import CliRunner
 
 from tests.training.rows import make_rows
+from training import finetune as finetuning
 from training import model as models
 from training.cli import app, distil
 from training.data import Row, read_rows, write_rows
@@ -308,6 +309,48 @@ def test_a_run_says_what_it_wrote_and_no_best_step_without_validation(
     )  # fmt: skip
     assert f"1 steps; {', '.join(f'{name} in {run / name}' for name in written)}\n" in printed
     assert all((run / name).is_dir() for name in written)
+
+
+def test_a_translator_of_one_s_own_adds_rows(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = make_rows(20, seed=1)
+    write_rows(tmp_path / "mine.jsonl", rows)
+    (tmp_path / "marking.py").write_text("def mark(text):\n    return text + ' marked'\n\nnone = len\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    encoded: list[str] = []
+    stock = finetuning.encode
+
+    def watched(rows: list[Row], *further: Any, **options: Any) -> Any:
+        encoded.extend(row.text for row in rows)
+        return stock(rows, *further, **options)
+
+    monkeypatch.setattr(finetuning, "encode", watched)
+    command = (
+        "finetune",
+        tmp_path / "mine.jsonl",
+        "--base",
+        base,
+        "--out",
+        tmp_path / "run",
+        "--epochs",
+        0.1,
+    )
+    for options, said in (
+        (("--back-translate", "marking:mark"), "adds to the copies of --augment"),
+        (("--back-translate", "marking:nothing", "--augment", 1), "no attribute"),
+        (("--back-translate", "nowhere:mark", "--augment", 1), "No module"),
+        (("--back-translate", "marking", "--augment", 1), "marking: "),
+        (("--back-translate", "marking:none", "--augment", 1), "gives no text"),
+    ):
+        with pytest.raises(UsageError, match=said) as error:
+            _run(*command, *options)
+        assert error.value.hint
+    assert not (tmp_path / "run").exists()
+    _run(*command, "--augment", 1, "--back-translate", "marking:mark", "--precision", "float32")
+    assert {f"{row.text} marked" for row in rows} <= set(encoded)
+    told = read_json(tmp_path / "run" / "run.json")["options"]["config"]["recipe"]
+    assert told["back_translate"] == "marking:mark"
 
 
 def test_the_command_and_the_function_give_the_teacher_one_share() -> None:
