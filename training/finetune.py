@@ -14,7 +14,7 @@ from training import model as models
 from training.batches import Example, check_positions, encode
 from training.checkpoint import data_digest
 from training.data import Row, labels_by_kind
-from training.efficient.methods import trainable_share
+from training.efficient.methods import positions_taken, trainable_share
 from training.efficient.store import Adapters, base_digest, merged, save_efficient
 from training.freezing import Freezing, freeze
 from training.hooks import Stateful
@@ -223,14 +223,14 @@ def finetune_model(
         for name, rows in validation_rows.items()
         if rows
     }
-    for part in (examples, *sets.values()):
-        check_positions(part, model, taken=config.recipe.positions_taken)
     validation = validate_on(validation_rows, sets, columns, pad_id=pad_id) if sets else None
     base = base_digest(model) if config.recipe.efficient else ""
     torch.manual_seed(
         config.train.seed
     )  # new weights must be the same in every process, and when a run goes on
     trained, hooks, step_hooks = config.recipe.apply(model, steps=run_length(examples, config.train))
+    for part in (examples, *sets.values()):
+        check_positions(part, trained, taken=positions_taken(trained))
     # Perturbation first: it needs the embeddings' gradient, which thawing may drop.
     hooks = [*hooks, *freeze(model, config.freezing, config.top_layers)]
     trainer = Trainer(

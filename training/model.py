@@ -298,6 +298,12 @@ def trained_folder(folder: Path) -> Path:
     return next((path.parent for path in inner if path.is_file()), folder)
 
 
+def adapters_folder(folder: Path) -> Path:
+    """The folder that holds a run's adapters, of one that also left a `model` too; else the folder itself."""
+    inner = folder / "adapters"
+    return inner if (inner / ADAPTERS).is_file() else folder
+
+
 def load(folder: Path) -> tuple[BertForSequenceClassification, Tokenizer, Columns]:
     """Read what :func:`save` wrote, in this folder or, of a run, in its ``model``.
 

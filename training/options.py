@@ -32,12 +32,6 @@ class RecipeConfig:
     """MODULE:FUNCTION that gives one more copy of every labelled row (:func:`training.recipes.augment.back_translation`)."""
     label_smoothing: float = 0.0
 
-    @property
-    def positions_taken(self) -> int:
-        """How many of the encoder's positions stand before every text."""
-        prefix = self.efficient is not None and self.efficient.method == "prefix"
-        return self.efficient.prefix_tokens if self.efficient is not None and prefix else 0
-
     def sizes(self) -> dict[str, Any]:
         """How far the recipes go that have sizes of their own, for ``run.json``."""
         steps = {"none": None, "fgm": Fgm(), "pgd": Pgd()}[self.adversarial]

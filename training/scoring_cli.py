@@ -21,7 +21,7 @@ def evaluate(
         typer.Option(help="Training file; repeatable. Adds the TF-IDF + LR row, refuses leaks."),
     ] = None,
     base: Annotated[
-        str | None, typer.Option(help="Where the model is a run's `adapters`: what they were trained upon.")
+        str | None, typer.Option(help="To score a run's `adapters`: what they were trained upon.")
     ] = None,
     label: Label = None,
     max_tokens: OwnTokens = None,
@@ -30,6 +30,7 @@ def evaluate(
     from training.compare import compare as table
     from training.evaluate import linear_rows
     from training.labels import parse_meanings
+    from training.model import adapters_folder
     from training.prepare import check_no_leak
     from training.runs import max_tokens_of, model_files, refuse_in_place, write_json, write_run
     from training.scores import evaluate_folder
@@ -48,7 +49,7 @@ def evaluate(
         out,
         stage="evaluate",
         options={"model": model, "max_tokens": max_tokens, "labels": parse_meanings(label or [])},
-        inputs=[*files, *(train or []), *model_files(model)],
+        inputs=[*files, *(train or []), *model_files(adapters_folder(model) if base else model)],
     )
     write_json(out / "scores.json", {"sets": scores})
     typer.echo(table([out]), nl=False)
