@@ -52,7 +52,5 @@ def render_card(manifest: Mapping[str, Any], size_bytes: int, layers: int, origi
                 f"{row['ece']:.3f} | {100 * row['majority']:.2f} | {linear} | {neutral} |"
             )
         lines.append("")
-    for note in evaluation.get("notes") or []:
-        lines += [f"* {note}"]
     lines += ["", f"Licence: {manifest['licence']}.", ""]
     return "\n".join(lines)

@@ -10,6 +10,7 @@ from training.cli_options import (
     SPLIT_OFF,
     BatchTokens,
     Epochs,
+    EvaluateEvery,
     Files,
     Label,
     Minutes,
@@ -51,10 +52,14 @@ def prepare(
     """Deduplicate and split labelled files. A text of a test or validation split never stays in train."""
     from training.data import write_rows
     from training.labels import parse_meanings
+    from training.prepare import SPLITS
     from training.prepare import prepare as split
-    from training.runs import write_json, write_run
+    from training.runs import refuse_in_place, write_json, write_run
     from worker.errors import UsageError
 
+    inputs = [*files, *(test or []), *(validation or [])]
+    for name in SPLITS:
+        refuse_in_place(_split_file(out, name), *inputs)
     for name, ready, share in (("validation", validation, validation_share), ("test", test, test_share)):
         if ready and share is not None:
             raise UsageError(
@@ -72,16 +77,16 @@ def prepare(
         test_rows=load_rows(test, label, labelled=True),
         validation_rows=load_rows(validation, label, labelled=True),
     )
-    for name, rows in prepared.splits.items():
-        write_rows(out / f"{name}.jsonl.gz", rows)
-    write_json(out / "counts.json", prepared.counts)
     shares = {"validation_share": validation_share, "test_share": test_share}
     write_run(
         out,
         stage="prepare",
         options={**shares, "seed": seed, "labels": parse_meanings(label or [])},
-        inputs=[*files, *(test or []), *(validation or [])],
+        inputs=inputs,
     )
+    for name, rows in prepared.splits.items():
+        write_rows(_split_file(out, name), rows)
+    write_json(out / "counts.json", prepared.counts)
     for name, count in prepared.counts.items():
         typer.echo(f"{name}: {count}")
     for name, share in (("validation", validation_share), ("test", test_share)):
@@ -105,8 +110,10 @@ def pretrain(
 ) -> None:
     """Go on pre-training an encoder on unlabelled text of the domain (masked-language modelling)."""
     from training.pretrain import pretrain as run
+    from training.runs import refuse_in_place
     from training.trainer import TrainConfig
 
+    refuse_in_place(out, Path(base))
     rows = load_rows(files, labels=False)
     config = TrainConfig(
         epochs=epochs, budget_minutes=minutes, lr=lr, tokens_per_batch=batch_tokens, seed=seed
@@ -153,6 +160,9 @@ def finetune(
         float, typer.Option(min=0, help="Weight of R-Drop, 1 to 5; 0 off. Needs --dropout.")
     ] = 0.0,
     augment: Annotated[int, typer.Option(min=0, help="Changed copies of every row.")] = 0,
+    back_translate: Annotated[
+        str, typer.Option(help="MODULE:FUNCTION, text to text: with --augment, one more copy of every row.")
+    ] = "",
     freezing: Annotated[str, typer.Option(help="none, head, top or gradual.")] = "none",
     top_layers: Annotated[int, typer.Option(min=0, help="With --freezing top: layers that train.")] = 0,
     layers: Annotated[str, typer.Option(help="Encoder layers to keep, as 1,3,5; empty keeps all.")] = "",
@@ -166,24 +176,28 @@ def finetune(
     patience: Annotated[
         int, typer.Option(min=0, help="Evaluations without gain before stopping; 0 never stops early.")
     ] = 0,
-    evaluate_every: Annotated[int, typer.Option(min=1, help="Steps between evaluations.")] = 500,
+    evaluate_every: EvaluateEvery = None,
     max_tokens: Tokens = 256,
     batch_tokens: BatchTokens = 2048,
     precision: Precision = "auto",
     seed: Seed = 0,
 ) -> None:
     """Fine-tune a classifier on labelled files. Run it under torchrun for several processes."""
+    from training import processes
     from training.choices import one_of
     from training.data import labels_by_kind
     from training.finetune import FinetuneConfig
     from training.finetune import finetune as run
-    from training.labels import check_servable, parse_meanings
+    from training.labels import check_servable, lacking_kinds, parse_meanings
+    from training.model import base_files, labels_in
     from training.optim import RATES
     from training.options import RecipeConfig
     from training.prepare import check_no_leak
+    from training.runs import refuse_in_place
     from training.sets import labelled_rows
     from training.trainer import TrainConfig
 
+    refuse_in_place(out, Path(base))
     chosen = one_of("optimiser", optimiser, *RATES)
     meanings = parse_meanings(label or [])
     rows = [row for path in files for row in labelled_rows(path, meanings)]
@@ -218,12 +232,18 @@ def finetune(
             adversarial=one_of("adversarial", adversarial, "none", "fgm", "pgd"),
             r_drop=r_drop,
             augment_copies=augment,
+            back_translate=back_translate,
             label_smoothing=label_smoothing,
         ),
         freezing=one_of("freezing", freezing, "none", "head", "top", "gradual"),
         top_layers=top_layers,
         metric=one_of("metric", metric, "accuracy", "macro_f1"),
     )
+    # Now, and not only at the export: hours lie between them. A base that was trained here adds the kinds that it knows.
+    if processes.rank() == 0 and (
+        warning := lacking_kinds(labels_by_kind(rows, labels_in(base_files(base))))
+    ):
+        typer.echo(warning, err=True)
     inputs = [*files, *(validation or [])]
     state = run(base, rows, sets, out, config, inputs=inputs, meanings=meanings)
     _tell_end(state, out)
@@ -262,7 +282,7 @@ def distil(
     minutes: Minutes = None,
     lr: Rate = 1.5e-4,
     average_decay: Annotated[float, typer.Option(min=0, max=0.9999)] = 0.0,
-    evaluate_every: Annotated[int, typer.Option(min=1)] = 500,
+    evaluate_every: EvaluateEvery = None,
     max_tokens: Tokens = 256,
     batch_tokens: BatchTokens = 2048,
     seed: Seed = 0,
@@ -273,8 +293,10 @@ def distil(
     from training.finetune import FinetuneConfig
     from training.labels import parse_meanings
     from training.prepare import check_no_leak
+    from training.runs import refuse_in_place
     from training.trainer import TrainConfig
 
+    refuse_in_place(out, *teacher)
     rows = load_rows(files, label)
     sets = load_sets(validation, label)
     check_no_leak({"train": rows, "validation": [row for part in sets.values() for row in part]})
@@ -350,6 +372,10 @@ def reproduce(
 
     run(data, base, out, bundle, ShippedConfig(bundle=BundleConfig(version=version)))
     typer.echo(table([bundle]), nl=False)
+
+
+def _split_file(out: Path, name: str) -> Path:
+    return out / f"{name}.jsonl.gz"
 
 
 def _efficient(method: str, rank: int | None) -> "EfficientConfig | None":

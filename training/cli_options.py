@@ -41,6 +41,9 @@ Tokens = Annotated[
 BatchTokens = Annotated[
     int, typer.Option(min=64, help="Padded tokens a batch; lower it when memory runs out.")
 ]
+EvaluateEvery = Annotated[
+    int | None, typer.Option(min=1, help="Steps between evaluations; a tenth of the run, at most 500.")
+]
 Precision = Annotated[str, typer.Option(help="auto (measured), float32 or bfloat16.")]
 OwnTokens = Annotated[
     int | None,

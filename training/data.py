@@ -146,12 +146,13 @@ def read_rows(
 
     ``labels = False`` leaves every row unlabelled, whatever the file says: for texts whose labels nobody looks at. Of a
     product title the text may stand in a column ``title``; beside a review that is its headline, and never read for it.
+    Case and blanks around it do not matter in ``kind``, and ``kind`` is the one of records without any.
 
     :raises UsageError: the file cannot be read, a record has no text, or its labels are numbers of unknown meaning.
     """
     found = []
     for number, record in enumerate(records(path), start=1):
-        own_kind = str(record.get("kind") or kind)
+        own_kind = str(record.get("kind") or "").strip().lower() or kind
         column = "title" if own_kind == "title" and "text" not in record else "text"
         text = record.get(column)
         if not isinstance(text, str):

@@ -14,6 +14,7 @@ from training.baseline import LinearBaseline, majority_accuracy
 from training.batches import check_positions, encode
 from training.calibrate import POLAR_LOSS, fit_neutral_share, fit_temperature
 from training.data import Row
+from training.efficient.methods import positions_taken
 from training.finetune import pad_id_of
 from training.metrics import Floats, Ints, confusion, score
 from training.model import Columns
@@ -36,7 +37,7 @@ def logits_on(
     :raises UsageError: a row's kind or label has no column, or a text has more tokens than the encoder has positions.
     """
     examples = encode(rows, tokenizer, columns, max_tokens=max_tokens)
-    check_positions(examples, model)
+    check_positions(examples, model, taken=positions_taken(model))
     return logits_for(model, examples, columns, pad_id=pad_id_of(tokenizer), bfloat16=bfloat16)
 
 

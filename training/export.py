@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertForSequenceClassification
@@ -25,7 +26,7 @@ from training.predict import logits_for, probabilities_of
 from training.quantise import dequantise_state, half_state, quantise_state
 from training.runs import write_json
 from worker.classify.answers import LABELS
-from worker.classify.manifest import CONFIG, MANIFEST, TOKENIZER, WEIGHTS
+from worker.classify.manifest import CONFIG, HASHED_FILES, MANIFEST, TOKENIZER, WEIGHTS, Manifest
 from worker.classify.normalise import NORMALISER_VERSION
 from worker.errors import ModelError, UsageError
 
@@ -71,7 +72,8 @@ def export_bundle(
     """Write the bundle and return its manifest. The canaries' answers come from the stored (quantised) weights, and nothing
     in ``out`` changes before they are right.
 
-    :raises UsageError: the worker cannot serve the model's labels, or it has fewer positions than ``max_tokens``.
+    :raises UsageError: the worker cannot serve the model's labels or refuses the bundle's name or version, or the model has fewer
+        positions than ``max_tokens``.
     :raises ModelError: a canary of a kind that the model knows does not get its expected label.
     """
     model, tokenizer, columns = models.load(trained)
@@ -87,10 +89,6 @@ def export_bundle(
     model.load_state_dict(dequantise_state(stored), strict=False)
     kinds = {kind: _kind_entry(kind, columns, config) for kind in columns.labels}
     canaries = _answered_canaries(model, tokenizer, columns, kinds, config)
-    out.mkdir(parents=True, exist_ok=True)
-    write_weights(out / WEIGHTS, stored)
-    _write_config(model, out / CONFIG)
-    tokenizer.save(str(out / TOKENIZER), pretty=False)
     manifest: dict[str, Any] = {
         "format": 1,
         "name": config.name,
@@ -105,14 +103,35 @@ def export_bundle(
         "evaluation": dict(evaluation or {}),
         "card": CARD,
         "licence": config.licence,
-        "files": {name: file_digest(out / name) for name in (CONFIG, WEIGHTS, TOKENIZER)},
+        "files": dict.fromkeys(HASHED_FILES, "0" * 64),  # until they are written
     }
+    _check_manifest(manifest)
+    out.mkdir(parents=True, exist_ok=True)
+    write_weights(out / WEIGHTS, stored)
+    _write_config(model, out / CONFIG)
+    tokenizer.save(str(out / TOKENIZER), pretty=False)
+    manifest["files"] = {name: file_digest(out / name) for name in HASHED_FILES}
     write_json(out / MANIFEST, manifest)
-    size = sum((out / name).stat().st_size for name in (CONFIG, WEIGHTS, TOKENIZER, MANIFEST))
+    size = sum((out / name).stat().st_size for name in (*HASHED_FILES, MANIFEST))
     (out / CARD).write_text(
         render_card(manifest, size, int(model.config.num_hidden_layers), origin), encoding="utf-8"
     )
     return manifest
+
+
+def _check_manifest(manifest: Mapping[str, Any]) -> None:
+    """Raise unless the worker reads this manifest.
+
+    :raises UsageError: with the first value that it refuses.
+    """
+    try:
+        Manifest.model_validate(manifest)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise UsageError(
+            f"no worker would load this bundle: {'.'.join(map(str, first['loc']))} is {first['input']!r} ({first['msg']})",
+            hint="a name has up to 100 letters, digits, dots, hyphens and underscores, a version up to 50 characters",
+        ) from error
 
 
 def _answered_canaries(

@@ -14,7 +14,7 @@ from training import model as models
 from training.batches import Example, check_positions, encode
 from training.checkpoint import data_digest
 from training.data import Row, labels_by_kind
-from training.efficient.methods import trainable_share
+from training.efficient.methods import positions_taken, trainable_share
 from training.efficient.store import Adapters, base_digest, merged, save_efficient
 from training.freezing import Freezing, freeze
 from training.hooks import Stateful
@@ -76,6 +76,8 @@ class FinetuneConfig:
                 "--r-drop compares two passes that differ by dropout, and the encoder has none",
                 hint="add --dropout 0.1",
             )
+        if self.recipe.back_translate and not self.recipe.augment_copies:
+            raise UsageError("--back-translate adds to the copies of --augment", hint="add --augment 1")
         if self.top_layers and self.freezing != "top":
             raise UsageError("--top-layers does nothing by itself", hint="add --freezing top")
         if self.recipe.efficient and self.recipe.efficient.method == "adalora" and self.train.budget_minutes:
@@ -208,8 +210,8 @@ def finetune_model(
 ) -> State:
     """Train a model that stands already; write before-and-after scores and what it cost (``cost.json``, last) beside it.
 
-    ``options`` and ``inputs`` are what ``run.json`` tells; a run with other options is not resumed. ``remembered`` is what
-    the objective keeps from batch to batch.
+    ``options`` and ``inputs`` are what ``run.json`` tells, beside the number of rows, copies counted; a run with other options is
+    not resumed. ``remembered`` is what the objective keeps from batch to batch.
 
     :raises UsageError: ``out`` holds a checkpoint of another run, or a text has more tokens than the encoder has positions.
         Nothing in it was changed then.
@@ -221,14 +223,14 @@ def finetune_model(
         for name, rows in validation_rows.items()
         if rows
     }
-    for part in (examples, *sets.values()):
-        check_positions(part, model, taken=config.recipe.positions_taken)
     validation = validate_on(validation_rows, sets, columns, pad_id=pad_id) if sets else None
     base = base_digest(model) if config.recipe.efficient else ""
     torch.manual_seed(
         config.train.seed
     )  # new weights must be the same in every process, and when a run goes on
     trained, hooks, step_hooks = config.recipe.apply(model, steps=run_length(examples, config.train))
+    for part in (examples, *sets.values()):
+        check_positions(part, trained, taken=positions_taken(trained))
     # Perturbation first: it needs the embeddings' gradient, which thawing may drop.
     hooks = [*hooks, *freeze(model, config.freezing, config.top_layers)]
     trainer = Trainer(
@@ -249,7 +251,7 @@ def finetune_model(
     report = out / "before_after.json"
     if trainer.rank == 0:
         (out / "cost.json").unlink(missing_ok=True)
-        write_run(out, stage=stage, options=options, inputs=inputs)
+        write_run(out, stage=stage, options={**options, "rows": len(train_rows)}, inputs=inputs)
         if trainer.state.step == 0:
             report.unlink(missing_ok=True)
             if validation:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import ValidationError
 
-from worker.classify.answers import LABELS
+from worker.classify.answers import KINDS, LABELS
 from worker.classify.sentiment import KindHead
 from worker.errors import UsageError
 
@@ -73,6 +73,11 @@ def check_servable(labels: Mapping[str, tuple[str, ...]]) -> None:
     :raises UsageError: with the first kind that it cannot serve.
     """
     for kind, names in labels.items():
+        if kind not in KINDS:
+            raise UsageError(
+                f"no worker can serve texts of kind `{kind}`: it reads {' and '.join(KINDS)} texts",
+                hint="a column `kind` says which of these a text is; call one that sorts goods or topics `category`",
+            )
         try:
             KindHead(
                 labels=names,
@@ -87,3 +92,17 @@ def check_servable(labels: Mapping[str, tuple[str, ...]]) -> None:
                 f"no worker can serve the labels of kind `{kind}` ({', '.join(names) or 'none'}): {reason}",
                 hint="say what your labels mean, as in --label good=positive --label bad=negative",
             ) from error
+
+
+def lacking_kinds(kinds: Iterable[str]) -> str:
+    """What to warn of when a model of these kinds answers not for all that a worker reads; empty when it does.
+
+    No error: one kind can be trained and scored alone, and `tagline classify` serves it.
+    """
+    lacking = [kind for kind in KINDS if kind not in set(kinds)]
+    if not lacking:
+        return ""
+    return (
+        f"warning: the model does not answer for texts of kind {', '.join(lacking)}, so `tagline run` refuses a bundle of it; "
+        "to keep all kinds go on from a bundle that has them (`tagline train unpack`), or add labelled rows of that kind"
+    )

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from safetensors.torch import save as weights_as_bytes
 from tokenizers import Tokenizer
-from transformers import AutoConfig, BertConfig, BertForSequenceClassification, BertModel
+from transformers import BertConfig, BertForSequenceClassification, BertModel
 
+from worker.classify.manifest import MANIFEST
 from worker.errors import UsageError
 
 ATTENTION = "eager"
@@ -53,27 +54,56 @@ class Columns:
 
 
 def base_files(base: str) -> Path:
-    """The folder of a checkpoint: the path itself, or the hub's snapshot of a name such as ``owner/model``.
+    """The folder of a BERT checkpoint: the path itself, or the hub's snapshot of a name such as ``owner/model``.
 
-    :raises UsageError: it is neither a checkpoint's folder nor a name that the hub knows, or the hub cannot be reached.
+    :raises UsageError: it is neither a checkpoint's folder nor a name that the hub knows, the hub cannot be reached or has no
+        weights as safetensors, it is another encoder than BERT, or it is a bundle, whose stored numbers are no weights before its
+        scales are put to them.
     """
     path = Path(base)
     if path.is_dir():
+        if (path / MANIFEST).is_file():
+            raise UsageError(
+                f"{base} is a bundle, and its weights are stored for the worker, not to be trained on",
+                hint=f"make a base of it first: `tagline train unpack {base} --out FOLDER`",
+            )
         if not (path / "config.json").is_file():
             raise UsageError(
                 f"{base} holds no checkpoint: it has no config.json",
                 hint="give an encoder's folder, or of a run the `model` in it",
             )
-        return path
+    else:
+        path = _from_the_hub(base)
+    architecture = json.loads((path / "config.json").read_text("utf-8")).get("model_type")
+    # Loaded as a BERT, another encoder's weights would find no place of their names, and random ones would stand there.
+    if architecture != "bert":
+        raise UsageError(
+            f"{base} is a {architecture or 'model of no known kind'}, and only BERT encoders are trained here",
+            hint="such as intfloat/multilingual-e5-small, or the shipped bundle by `tagline train unpack`",
+        )
+    return path
+
+
+def _from_the_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(base, allow_patterns=["*.json", "*.safetensors"]))
+        path = Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors"]))
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"{base} is no folder, and nothing that the hub gives",
+            f"{name} is no folder, and nothing that the hub gives",
             hint="look at the path; a hub name is OWNER/NAME, and the first use of it needs the network",
         ) from error
+    for needed, hint in (
+        ("config.json", "give the name of an encoder"),
+        (
+            "*.safetensors",
+            "load it with transformers, and `save_pretrained` it to a folder: that is a --base",
+        ),
+    ):
+        if not any(path.glob(needed)):
+            raise UsageError(f"{name} on the hub has no {needed}", hint=hint)
+    return path
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -108,9 +138,7 @@ def build(
     Attention is :data:`ATTENTION`.
     """
     folder = base_files(base)
-    config = AutoConfig.from_pretrained(folder)
-    if not isinstance(config, BertConfig):
-        raise UsageError(f"{base} is a {config.model_type}, and only BERT encoders are trained here")
+    config = BertConfig.from_pretrained(folder)
     torch.manual_seed(seed)
     config.hidden_dropout_prob = dropout
     config.attention_probs_dropout_prob = 0.0
@@ -242,7 +270,7 @@ def prune_embeddings(model: BertForSequenceClassification | BertModel, kept: Seq
 def _unigram(tokenizer: Tokenizer) -> dict[str, Any]:
     spec: dict[str, Any] = json.loads(tokenizer.to_str())
     if spec["model"].get("type") != "Unigram":
-        raise UsageError("only Unigram vocabularies (XLM-R, E5 and the like) can be pruned")
+        raise UsageError("only Unigram vocabularies, such as that of E5, can be pruned")
     return spec
 
 
@@ -268,6 +296,12 @@ def trained_folder(folder: Path) -> Path:
     """The folder that holds a run's model: ``model`` within a run's folder, else ``adapters``, else the folder itself."""
     inner = (folder / "model" / COLUMNS, folder / "adapters" / ADAPTERS)
     return next((path.parent for path in inner if path.is_file()), folder)
+
+
+def adapters_folder(folder: Path) -> Path:
+    """The folder that holds a run's adapters, of one that also left a `model` too; else the folder itself."""
+    inner = folder / "adapters"
+    return inner if (inner / ADAPTERS).is_file() else folder
 
 
 def load(folder: Path) -> tuple[BertForSequenceClassification, Tokenizer, Columns]:

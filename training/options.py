@@ -11,7 +11,7 @@ from training.efficient.methods import EfficientConfig, wrap
 from training.hooks import Hook, StepHook
 from training.objective import Objective, cross_entropy
 from training.recipes.adversarial import Fgm, Pgd
-from training.recipes.augment import Augmentation, augmented
+from training.recipes.augment import Augmentation, augmented, back_translation
 from training.recipes.r_drop import r_drop
 
 Adversarial = Literal["none", "fgm", "pgd"]
@@ -28,13 +28,9 @@ class RecipeConfig:
     """Weight of the agreement between two passes; 0 makes one pass. Needs dropout."""
     augment_copies: int = 0
     """Changed copies of every labelled row."""
+    back_translate: str = ""
+    """MODULE:FUNCTION that gives one more copy of every labelled row (:func:`training.recipes.augment.back_translation`)."""
     label_smoothing: float = 0.0
-
-    @property
-    def positions_taken(self) -> int:
-        """How many of the encoder's positions stand before every text."""
-        prefix = self.efficient is not None and self.efficient.method == "prefix"
-        return self.efficient.prefix_tokens if self.efficient is not None and prefix else 0
 
     def sizes(self) -> dict[str, Any]:
         """How far the recipes go that have sizes of their own, for ``run.json``."""
@@ -48,7 +44,8 @@ class RecipeConfig:
         """The rows to train on."""
         if not self.augment_copies:
             return list(rows)
-        return augmented(rows, Augmentation(copies=self.augment_copies), seed=seed)
+        paraphrase = back_translation(self.back_translate) if self.back_translate else None
+        return augmented(rows, Augmentation(copies=self.augment_copies), seed=seed, back_translate=paraphrase)
 
     def objective(self) -> Objective:
         """The loss."""

@@ -13,6 +13,7 @@ from training.data import Row
 from worker.classify.normalise import normalise
 from worker.errors import UsageError
 
+SPLITS = ("train", "validation", "test")
 _NON_WORD = re.compile(r"[\W_]+")
 
 
@@ -136,7 +137,7 @@ def prepare(
         test, labelled = take_share(labelled, round(total * test_share), seed=seed)
     if not validation:
         validation, labelled = take_share(labelled, round(total * validation_share), seed=seed + 1)
-    splits = {"train": labelled, "validation": validation, "test": test}
+    splits = dict(zip(SPLITS, (labelled, validation, test), strict=True))
     check_no_leak(splits)
     counts = {name: len(split) for name, split in splits.items()}
     counts |= {"copies_dropped": copies, "label_conflicts_dropped": conflicts, "dropped_as_held_out": dropped}

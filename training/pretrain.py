@@ -12,7 +12,7 @@ from training.data import Row
 from training.finetune import pad_id_of
 from training.model import Columns
 from training.objective import Objective
-from training.runs import write_run
+from training.runs import model_files, write_run
 from training.trainer import State, TrainConfig, Trainer
 from worker.classify.normalise import normalise
 
@@ -97,7 +97,7 @@ def pretrain(
         pad_id=pad_id_of(tokenizer),
     )
     if trainer.rank == 0:
-        write_run(out, stage="pretrain", options=options, inputs=inputs)
+        write_run(out, stage="pretrain", options=options, inputs=[*inputs, *model_files(folder)])
     state = trainer.run()
     if trainer.rank == 0:
         model.config.save_pretrained(out / "model")

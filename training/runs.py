@@ -85,6 +85,21 @@ def model_files(folder: Path) -> list[Path]:
     )
 
 
+def refuse_in_place(out: Path, *inputs: Path) -> None:
+    """Raise where what is written to ``out``, a file or a folder, would take the place of what is read.
+
+    A run's folder and the model in it count as one. To be called before anything is read.
+
+    :raises UsageError: ``out`` is an input.
+    """
+    for path in inputs:
+        if path.exists() and trained_folder(path.resolve()) == trained_folder(out.resolve()):
+            raise UsageError(
+                f"{path} is read, and what is written to {out} would take its place",
+                hint="give another --out",
+            )
+
+
 def remember_max_tokens(model: Path, max_tokens: int) -> None:
     """Note in a trained model's folder how long its texts were."""
     write_json(model / LENGTH, {"max_tokens": max_tokens})

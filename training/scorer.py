@@ -5,7 +5,7 @@ no worker loads yet) goes through the training side's forward.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +13,8 @@ import numpy as np
 
 from training.data import Row
 from training.metrics import Floats
+from training.model import COLUMNS, trained_folder
+from training.names import distinct_names
 from training.sets import kind_of
 from worker.classify.answers import LABELS
 from worker.classify.manifest import MANIFEST
@@ -117,7 +119,7 @@ class ModelScorer:
         return probabilities_of(logits, self.columns.of(kind_of(rows), labels))
 
 
-def open_scorer(folder: Path, *, max_tokens: int | None = None) -> Scorer:
+def open_scorer(folder: Path, *, max_tokens: int | None = None) -> "BundleScorer | ModelScorer":
     """A scorer for a bundle, a run's folder or its ``model`` folder.
 
     ``max_tokens`` as :func:`training.runs.max_tokens_of` takes it: None asks the folder.
@@ -125,7 +127,6 @@ def open_scorer(folder: Path, *, max_tokens: int | None = None) -> Scorer:
     :raises ModelError: the bundle cannot be served.
     :raises UsageError: the folder holds neither, or a limit is given for a bundle.
     """
-    from training.model import COLUMNS, trained_folder
     from training.runs import max_tokens_of
 
     limit = max_tokens_of(folder, max_tokens)
@@ -133,8 +134,31 @@ def open_scorer(folder: Path, *, max_tokens: int | None = None) -> Scorer:
         return open_bundle(folder)
     trained = trained_folder(folder)
     if (trained / COLUMNS).is_file():
-        return _open_model(trained, trained.parent.name, limit)
+        return _open_model(trained, _named_folder(folder).name, limit)
     raise UsageError(f"{folder} is neither a bundle nor a run with a trained model")
+
+
+def open_scorers(
+    folders: Sequence[Path], *, max_tokens: int | None = None
+) -> list["BundleScorer | ModelScorer"]:
+    """The scorers of several folders, each with a name of its own: where some share one, what sets their folders apart is added.
+
+    :raises ModelError: a bundle cannot be served.
+    :raises UsageError: as :func:`open_scorer`, or a folder is given twice.
+    """
+    apart = distinct_names([_named_folder(folder) for folder in folders])
+    scorers = [open_scorer(folder, max_tokens=max_tokens) for folder in folders]
+    names = [scorer.name for scorer in scorers]
+    return [
+        replace(scorer, name=f"{scorer.name} ({folder})") if names.count(scorer.name) > 1 else scorer
+        for scorer, folder in zip(scorers, apart, strict=True)
+    ]
+
+
+def _named_folder(folder: Path) -> Path:
+    """The folder that a person would name: of a run, not the `model` in it."""
+    trained = trained_folder(folder.resolve())
+    return trained.parent if trained.name == "model" else trained
 
 
 def open_bundle(folder: Path) -> BundleScorer:

@@ -21,7 +21,7 @@ def evaluate(
         typer.Option(help="Training file; repeatable. Adds the TF-IDF + LR row, refuses leaks."),
     ] = None,
     base: Annotated[
-        str | None, typer.Option(help="Where the model is a run's `adapters`: what they were trained upon.")
+        str | None, typer.Option(help="To score a run's `adapters`: what they were trained upon.")
     ] = None,
     label: Label = None,
     max_tokens: OwnTokens = None,
@@ -30,10 +30,12 @@ def evaluate(
     from training.compare import compare as table
     from training.evaluate import linear_rows
     from training.labels import parse_meanings
+    from training.model import adapters_folder
     from training.prepare import check_no_leak
-    from training.runs import max_tokens_of, model_files, write_json, write_run
+    from training.runs import max_tokens_of, model_files, refuse_in_place, write_json, write_run
     from training.scores import evaluate_folder
 
+    refuse_in_place(out, model)
     sets = load_sets(files, label)
     trained_on = load_rows(train, label)
     for name, rows in sets.items():
@@ -47,7 +49,7 @@ def evaluate(
         out,
         stage="evaluate",
         options={"model": model, "max_tokens": max_tokens, "labels": parse_meanings(label or [])},
-        inputs=[*files, *(train or []), *model_files(model)],
+        inputs=[*files, *(train or []), *model_files(adapters_folder(model) if base else model)],
     )
     write_json(out / "scores.json", {"sets": scores})
     typer.echo(table([out]), nl=False)
@@ -61,9 +63,10 @@ def prune(
     out: Annotated[Path, typer.Option(help="Folder for the smaller checkpoint.")],
 ) -> None:
     """Cut a checkpoint's vocabulary to the pieces that the texts use most, to fine-tune it or its student."""
-    from training.runs import write_run
+    from training.runs import refuse_in_place, write_run
     from training.vocabulary import prune_folder
 
+    refuse_in_place(out, Path(model))
     rows = load_rows(files, labels=False)
     before, after = prune_folder(model, (row.text for row in rows), pieces, out)
     write_run(out, stage="prune", options={"model": Path(model), "pieces": pieces}, inputs=files)
@@ -77,8 +80,9 @@ def quantise(
 ) -> None:
     """Round every matrix to int8 rows, to score what a bundle would hold before it is exported."""
     from training.quantise import quantise_folder
-    from training.runs import model_files, write_run
+    from training.runs import model_files, refuse_in_place, write_run
 
+    refuse_in_place(out, model)
     error = quantise_folder(model, out)
     write_run(out, stage="quantise", options={"model": model}, inputs=model_files(model))
     typer.echo(f"mean relative error of a matrix {error:.4f}; model in {out}")
@@ -139,9 +143,10 @@ def export(
     from training.choices import one_of
     from training.evaluate import calibrate
     from training.export import ExportConfig, export_bundle
-    from training.labels import parse_meanings
-    from training.runs import max_tokens_of, model_files, write_run
+    from training.labels import lacking_kinds, parse_meanings
+    from training.runs import max_tokens_of, model_files, refuse_in_place, write_run
 
+    refuse_in_place(out, model)
     max_tokens = max_tokens_of(model, max_tokens)
     known = [row for rows in load_sets([canaries], label).values() for row in rows] if canaries else []
     found = calibrate(
@@ -186,6 +191,8 @@ def export(
             f"{kind}: neutral share {fitted['share']}; neutral are {100 * fitted['doubtful_called_neutral']:.1f} % of the "
             f"doubtful texts and {100 * fitted['polar_called_neutral']:.1f} % of the others"
         )
+    if warning := lacking_kinds(manifest["kinds"]):
+        typer.echo(warning, err=True)
     typer.echo(f"{manifest['name']} {manifest['version']} in {out}")
 
 
@@ -199,8 +206,9 @@ def unpack(
     """Write a bundle's model as a trained one, with float32 weights, to train it on or to teach with it."""
     from training.export import load_bundle
     from training.model import save
-    from training.runs import remember_max_tokens
+    from training.runs import refuse_in_place, remember_max_tokens
 
+    refuse_in_place(out, bundle)
     loaded = load_bundle(bundle)
     save(loaded.model, loaded.tokenizer, loaded.columns, out)
     remember_max_tokens(out, int(loaded.manifest["max_tokens"]))

@@ -29,6 +29,9 @@ from training.optim import Optimiser, Schedule, make_optimiser, parameter_groups
 from training.precision import Precision, fastest_precision
 from worker.errors import UsageError
 
+EVALUATE_EVERY = 500
+"""The most steps between two evaluations where nobody says how many."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -50,7 +53,8 @@ class TrainConfig:
     average_decay: float = 0.0
     """Decay a step of an exponential average of the weights, which then is what is evaluated and kept. 0 turns it off."""
     seed: int = 0
-    evaluate_every_steps: int = 500
+    evaluate_every_steps: int | None = None
+    """None for a tenth of the run, at most :data:`EVALUATE_EVERY` steps. The last step is evaluated in any case."""
     patience: int = 0
     """Stop after this many evaluations without a better metric. 0 never stops early."""
     checkpoint_every_s: float = 120.0
@@ -115,14 +119,16 @@ class Trainer:
 
         ``remembered``: what else the checkpoint holds, beside the states of ``after_step``.
 
-        :raises UsageError: nothing to train on, options that need a validation set without one, or a folder that holds a
-            checkpoint of another run.
+        :raises UsageError: nothing to train on, options that need a validation set without one, a patience that is longer than
+            the run, or a folder that holds a checkpoint of another run.
         """
         if not examples:
             raise UsageError("there is nothing to train on")
-        if validation is None and (config.patience or metric != "accuracy"):
+        if validation is None and (
+            config.patience or metric != "accuracy" or config.evaluate_every_steps is not None
+        ):
             raise UsageError(
-                "--patience and --metric look at validation files",
+                "--patience, --metric and --evaluate-every look at validation files",
                 hint="give --validation, or leave them out",
             )
         self.model, self.columns, self.examples = model, columns, examples
@@ -150,6 +156,17 @@ class Trainer:
         )
         self.best: dict[str, Any] | None = None
         self.total_steps = run_length(examples, config)
+        self.evaluate_every = config.evaluate_every_steps or max(
+            1, min(EVALUATE_EVERY, self.total_steps // 10)
+        )
+        # The first evaluation is always a gain, so it takes one more than the patience to stop.
+        earliest = (config.patience + 1) * self.evaluate_every
+        if config.patience and earliest >= self.total_steps:
+            raise UsageError(
+                f"--patience {config.patience} cannot stop this run: with an evaluation every {self.evaluate_every} steps it would "
+                f"stop at step {earliest} of {self.total_steps} or later",
+                hint="lower --patience or --evaluate-every, or leave --patience out",
+            )
         self.identity = checkpoint.identity(
             {"train": config, "metric": metric, **(options or {})},
             examples,
@@ -203,7 +220,7 @@ class Trainer:
                         ),
                         loss,
                     )
-                if self.validation and self.state.step % self.config.evaluate_every_steps == 0:
+                if self.validation and self.state.step % self.evaluate_every == 0:
                     self._evaluate(journal)
                 if stop_at is not None and self.state.step >= stop_at:
                     self._save()

@@ -74,7 +74,7 @@ def report(
     from training.report.measure import linear_accuracies, measure, split_contaminated, with_category_sets
     from training.report.page import render
     from training.runs import machine, read_json
-    from training.scorer import open_scorer
+    from training.scorer import open_scorers
 
     every = with_category_sets(_read(sets, limit), _parts(clean or []))
     trained_on = [row for path in train or [] for row in read_rows(path)]
@@ -84,8 +84,8 @@ def report(
         missing = {name: rows for name, rows in own.items() if name not in baseline}
         baseline |= linear_accuracies(trained_on, missing) if missing else {}
     results = [
-        measure(open_scorer(folder, max_tokens=max_tokens), own, contaminated=contaminated, linear=baseline)
-        for folder in models
+        measure(scorer, own, contaminated=contaminated, linear=baseline)
+        for scorer in open_scorers(models, max_tokens=max_tokens)
     ]
     names = {"accuracy": "accuracy.png", "reliability": "reliability.png", "confusion": "confusion.png"}
     figures.accuracy_plot(results, out / names["accuracy"])
@@ -116,8 +116,11 @@ def robustness(
         score_contrasts,
         score_perturbations,
     )
+    from training.runs import refuse_in_place
     from training.scorer import open_scorer
 
+    if out:
+        refuse_in_place(out, model, *sets)
     scorer = open_scorer(model, max_tokens=max_tokens)
     found = {name: score_perturbations(scorer, rows, seed=seed) for name, rows in _read(sets, limit).items()}
     text = render_perturbations(found)
@@ -146,10 +149,18 @@ def attribute(
 
 @app.command()
 def titles(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Files of titles: how many of them the functions cover, and by which tones."),
+    ] = None,
     model: Annotated[Path | None, typer.Option(help="A bundle or run to score as well.")] = None,
     max_tokens: OwnTokens = None,
 ) -> None:
     """Score the labelling functions, and a model if given, on the titles that were labelled by hand."""
+    from training.data import read_rows
+    from training.names import distinct_names
+    from training.titles.functions import render_coverage
+    from training.titles.functions import report as coverage
     from training.titles.labelled import labelled_titles
     from training.titles.model_scores import render_model, score_model
     from training.titles.scores import render, score_all
@@ -159,7 +170,13 @@ def titles(
         raise UsageError(
             "--max-tokens is for a model, and none is given", hint="add --model, or leave it out"
         )
+    every = {
+        name: coverage(row.text for row in read_rows(path, kind="title", labels=False) if row.kind == "title")
+        for name, path in zip(distinct_names(files or []), files or [], strict=True)
+    }
     typer.echo(render(score_all()), nl=False)
+    if every:
+        typer.echo("\n" + render_coverage(every), nl=False)
     if model:
         from training.scorer import open_scorer
 
@@ -181,9 +198,11 @@ def refit_titles(
 ) -> None:
     """Learn a model's title columns anew from the labelling functions; its answers to reviews stay to the bit."""
     from training.data import read_rows
+    from training.runs import refuse_in_place
     from training.titles.refit import labelled_by_functions
     from training.titles.refit import refit_titles as run
 
+    refuse_in_place(out, model)
     rows = [
         row for path in files for row in read_rows(path, kind="title", labels=False) if row.kind == "title"
     ]

@@ -1,3 +1,4 @@
+import contextlib
 import inspect
 import json
 from pathlib import Path
@@ -8,6 +9,7 @@ from transformers import BertForMaskedLM
 from typer.testing import CliRunner
 
 from tests.training.rows import make_rows
+from training import finetune as finetuning
 from training import model as models
 from training.cli import app, distil
 from training.data import Row, read_rows, write_rows
@@ -15,7 +17,9 @@ from training.distil import DistilConfig
 from training.pretrain import pretrain
 from training.runs import read_json, write_json
 from training.trainer import TrainConfig
-from worker.errors import UsageError
+from worker.classify.answers import KINDS
+from worker.classify.engine import Engine
+from worker.errors import ModelError, UsageError
 
 runner = CliRunner()
 
@@ -81,6 +85,26 @@ def test_from_a_file_of_labels_to_a_bundle(base: Path, tmp_path: Path) -> None:
     assert "model.safetensors" in read_json(tmp_path / "rounded" / "run.json")["inputs"]
 
 
+def test_who_trains_one_kind_is_told_that_a_worker_reads_two_and_an_unpacked_bundle_has_both(
+    both: Path, base: Path, tmp_path: Path
+) -> None:
+    write_rows(tmp_path / "mine.jsonl", make_rows(60, seed=5))
+    _run("export", "--model", both / "model", "--out", tmp_path / "shipped", "--name", "shipped")
+    _run("unpack", tmp_path / "shipped", "--out", tmp_path / "unpacked")
+    for start, lacking in ((base, True), (tmp_path / "unpacked", False)):
+        run, bundle = tmp_path / f"run-{lacking}", tmp_path / f"bundle-{lacking}"
+        trained = _run(
+            "finetune", tmp_path / "mine.jsonl", "--base", start, "--out", run, "--epochs", 0.2, "--max-tokens", 32,
+            "--precision", "float32",
+        )  # fmt: skip
+        exported = _run("export", "--model", run / "model", "--out", bundle, "--name", "mine")
+        for printed in (trained, exported):
+            assert ("warning: the model does not answer for texts of kind title" in printed) == lacking
+        engine = Engine.load(bundle=bundle)
+        with pytest.raises(ModelError, match="title") if lacking else contextlib.nullcontext():
+            engine.require(KINDS)
+
+
 def test_finetuning_goes_on_from_further_pretraining(base: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "texts.jsonl", make_rows(60, seed=1))
     _run(
@@ -91,7 +115,8 @@ def test_finetuning_goes_on_from_further_pretraining(base: Path, tmp_path: Path)
         "--epochs", 0.5, "--batch-tokens", 256,
     )  # fmt: skip
     assert (tmp_path / "run" / "model" / "columns.json").is_file()
-    assert read_json(tmp_path / "pre" / "run.json")["inputs"].keys() == {"texts.jsonl"}
+    inputs = read_json(tmp_path / "pre" / "run.json")["inputs"].keys()
+    assert {"texts.jsonl", "model.safetensors", "tokenizer.json"} <= inputs
 
 
 def test_further_pretraining_attends_as_training_does_and_leaves_what_it_can_go_on_from(
@@ -285,6 +310,48 @@ def test_a_run_says_what_it_wrote_and_no_best_step_without_validation(
     )  # fmt: skip
     assert f"1 steps; {', '.join(f'{name} in {run / name}' for name in written)}\n" in printed
     assert all((run / name).is_dir() for name in written)
+
+
+def test_a_translator_of_one_s_own_adds_rows(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = make_rows(20, seed=1)
+    write_rows(tmp_path / "mine.jsonl", rows)
+    (tmp_path / "marking.py").write_text("def mark(text):\n    return text + ' marked'\n\nnone = len\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    encoded: list[str] = []
+    stock = finetuning.encode
+
+    def watched(rows: list[Row], *further: Any, **options: Any) -> Any:
+        encoded.extend(row.text for row in rows)
+        return stock(rows, *further, **options)
+
+    monkeypatch.setattr(finetuning, "encode", watched)
+    command = (
+        "finetune",
+        tmp_path / "mine.jsonl",
+        "--base",
+        base,
+        "--out",
+        tmp_path / "run",
+        "--epochs",
+        0.1,
+    )
+    for options, said in (
+        (("--back-translate", "marking:mark"), "adds to the copies of --augment"),
+        (("--back-translate", "marking:nothing", "--augment", 1), "no attribute"),
+        (("--back-translate", "nowhere:mark", "--augment", 1), "No module"),
+        (("--back-translate", "marking", "--augment", 1), "marking: "),
+        (("--back-translate", "marking:none", "--augment", 1), "gives no text"),
+    ):
+        with pytest.raises(UsageError, match=said) as error:
+            _run(*command, *options)
+        assert error.value.hint
+    assert not (tmp_path / "run").exists()
+    _run(*command, "--augment", 1, "--back-translate", "marking:mark", "--precision", "float32")
+    assert {f"{row.text} marked" for row in rows} <= set(encoded)
+    told = read_json(tmp_path / "run" / "run.json")["options"]["config"]["recipe"]
+    assert told["back_translate"] == "marking:mark"
 
 
 def test_the_command_and_the_function_give_the_teacher_one_share() -> None:

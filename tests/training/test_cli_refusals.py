@@ -1,13 +1,19 @@
 """What the commands of training refuse before they begin."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from tests.training.rows import make_rows
+from training import model as models
 from training.cli import app
 from training.data import Row, write_rows
+from training.export import ExportConfig, export_bundle
+from training.model import Columns
+from training.runs import write_json
+from worker.classify.answers import LABELS
 from worker.errors import UsageError
 
 runner = CliRunner()
@@ -54,6 +60,7 @@ def test_files_without_labels_or_with_foreign_ones_are_refused_before_training(t
         ("", "it is empty"),
         ("text,label\na,camera\nb,phone\n", "no worker can serve"),
         ("text,label\na,1\nb,5\n", "do not say what they mean"),
+        ("text,label,kind\na,1,Shoes\nb,0,Shoes\nc,1,Phones\nd,0,Phones\n", "texts of kind `phones`"),
     ):
         (tmp_path / "x.csv").write_text(content)
         with pytest.raises(UsageError, match=said):
@@ -108,6 +115,55 @@ def test_a_rank_is_refused_where_nothing_has_one(tmp_path: Path) -> None:
                 "finetune", tmp_path / "mine.jsonl", "--base", tmp_path, "--out", tmp_path / "run", "--rank", 4,
                 "--method", method,
             )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def inputs(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run (`run`), a bundle (`bundle`) and splits (`splits`), each as its command leaves them."""
+    folder = tmp_path_factory.mktemp("inputs")
+    both = Columns({"review": LABELS, "title": LABELS})
+    models.save(models.build(str(base), both), models.load_tokenizer(base), both, folder / "run" / "model")
+    write_json(folder / "run" / "run.json", {})
+    export_bundle(folder / "run", folder / "bundle", ExportConfig("tiny", "1", 32, canaries=()))
+    write_rows(
+        folder / "titles.jsonl",
+        [Row(f"{word} {n}", None, "title") for n in range(9) for word in ("二手", "爆款", "书")],
+    )
+    write_rows(folder / "splits" / "train.jsonl.gz", make_rows(20, seed=1))
+    write_rows(folder / "splits" / "test.jsonl.gz", make_rows(9, seed=2))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "prepare splits/train.jsonl.gz --out splits",
+        "prepare titles.jsonl --test splits/test.jsonl.gz --out splits",
+        "unpack bundle --out bundle",
+        "export --model run --out run/model --name a",
+        "export --model run/model --out run --name a",
+        "prune titles.jsonl --model run --pieces 60 --out run/model",
+        "quantise --model run/model --out run/model",
+        "quantise --model run --out linked/model",
+        "refit-titles titles.jsonl --model run --out run",
+        "evaluate splits/test.jsonl.gz --model run --out run",
+        "robustness run --sets splits/test.jsonl.gz --out splits/test.jsonl.gz",
+        "pretrain titles.jsonl --base run/model --out run",
+        "finetune splits/train.jsonl.gz --base run/model --out run",
+        "distil splits/train.jsonl.gz --teacher run --layers 1,3 --out run",
+    ],
+)  # fmt: skip
+def test_what_is_read_is_not_written_over(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    shutil.copytree(inputs, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    Path("linked").symlink_to("run")
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match="would take its place") as error:
+        _run(*command.split())
+    assert "--out" in str(error.value.hint)
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 
 def test_options_that_would_do_nothing_are_refused(tmp_path: Path) -> None:

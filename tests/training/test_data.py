@@ -124,6 +124,12 @@ def test_a_title_may_stand_in_a_column_of_its_name(tmp_path: Path) -> None:
         read_rows(tmp_path / "x.jsonl")
 
 
+def test_a_kind_is_one_however_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("text,kind\na,Review\nb, TITLE \nc,\nd,  \n")
+    assert [row.kind for row in read_rows(tmp_path / "x.csv")] == ["review", "title", "review", "review"]
+    assert [row.kind for row in read_rows(tmp_path / "x.csv", kind="title")][2:] == ["title", "title"]
+
+
 def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("text,label\n很好,1\n", encoding="utf-8-sig")
     assert read_rows(tmp_path / "x.csv") == [Row("很好", "positive", source="x")]

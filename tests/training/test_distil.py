@@ -21,9 +21,7 @@ from training.trainer import TrainConfig
 from worker.errors import UsageError
 
 COLUMNS = Columns({"review": ("negative", "positive")})
-QUICK = TrainConfig(
-    epochs=3, lr=1e-3, tokens_per_batch=512, precision="float32", evaluate_every_steps=1_000, seed=1
-)
+QUICK = TrainConfig(epochs=3, lr=1e-3, tokens_per_batch=512, precision="float32", seed=1)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from training.efficient.store import (
     merged,
     save_efficient,
 )
+from training.evaluate import logits_on
 from training.finetune import FinetuneConfig, finetune
 from training.model import Columns
 from training.objective import cross_entropy, logits_of
@@ -168,20 +169,40 @@ def test_adapters_are_scored_upon_their_base_and_no_other(
     )
     run = tmp_path / "run"
     finetune(str(base), train_rows[:40], {"other": make_rows(30, seed=5)}, run, config)
-    shutil.rmtree(run / "model", ignore_errors=True)
     write_rows(tmp_path / "other.jsonl", make_rows(30, seed=5))
     command = ["evaluate", str(tmp_path / "other.jsonl"), "--model", str(run), "--out", str(tmp_path / "out")]
     runner = CliRunner()
-    with pytest.raises(UsageError, match="nothing without their base"):
-        runner.invoke(app, command, catch_exceptions=False)
+    # The run of low-rank weights has a `model` beside its `adapters`; with --base the latter are meant.
     result = runner.invoke(app, [*command, "--base", str(base)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     found = read_json(tmp_path / "out" / "scores.json")["sets"]["other"]["accuracy"]
     assert found == read_json(run / "before_after.json")["after"]["accuracy"]
-    assert read_json(tmp_path / "out" / "run.json")["options"]["max_tokens"] == 48
+    told = read_json(tmp_path / "out" / "run.json")
+    assert told["options"]["max_tokens"] == 48
+    assert "efficient.json" in told["inputs"]
+    shutil.rmtree(run / "model", ignore_errors=True)
+    with pytest.raises(UsageError, match="nothing without their base"):
+        runner.invoke(app, command, catch_exceptions=False)
     other = fresh(base)
     with torch.no_grad():
         other.bert.encoder.layer[2].get_submodule("output.dense").weight[0, 0] += 1
     models.save(other, models.load_tokenizer(base), COLUMNS, tmp_path / "other")
     with pytest.raises(UsageError, match="another base checkpoint"):
         load_with_base(str(tmp_path / "other"), run / "adapters")
+
+
+def test_a_prefix_takes_positions_from_the_texts_that_are_scored_too(
+    base: Path, train_rows: list[Row], tmp_path: Path
+) -> None:
+    config = FinetuneConfig(
+        train=TrainConfig(epochs=0.2, precision="float32"),
+        recipe=RecipeConfig(efficient=EfficientConfig("prefix")),
+        max_tokens=32,
+    )
+    finetune(str(base), train_rows[:40], {}, tmp_path / "run", config)
+    model, tokenizer, columns = load_with_base(str(base), tmp_path / "run")
+    long = [Row("手机 " * 80, "positive")]
+    with pytest.raises(UsageError, match="of which a prefix takes 16") as error:
+        logits_on(model, tokenizer, columns, long, max_tokens=49)
+    assert "--max-tokens 48" in str(error.value.hint)
+    assert logits_on(model, tokenizer, columns, long, max_tokens=48).shape == (1, 2)

@@ -236,6 +236,16 @@ def test_labels_that_no_worker_serves_are_not_exported(trained: Path, tmp_path: 
     assert not (tmp_path / "bundle").exists()
 
 
+@pytest.mark.parametrize("told", [{"name": "my model"}, {"name": ""}, {"name": "-a"}, {"version": "1" * 51}])
+def test_what_a_worker_would_not_load_is_not_exported(
+    trained: Path, tmp_path: Path, told: dict[str, str]
+) -> None:
+    with pytest.raises(UsageError, match=next(iter(told))) as error:
+        export_bundle(trained, tmp_path / "bundle", _config(**told))
+    assert error.value.hint
+    assert not (tmp_path / "bundle").exists()
+
+
 def test_canaries_cover_both_languages_and_every_label() -> None:
     assert {(kind, label) for kind, _, label in CANARIES} >= {
         ("review", "negative"),

@@ -1,14 +1,21 @@
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 from huggingface_hub import constants
+from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
 
 from tests.training.rows import make_rows
 from training import model as models
+from training.export import ExportConfig, export_bundle
 from training.model import Columns, choose_pieces, keep_layers, prune_embeddings, prune_tokenizer
+from training.pretrain import pretrain
+from training.trainer import TrainConfig
+from training.vocabulary import prune_folder
 from worker.errors import UsageError
 
 BOTH = Columns({"review": ("negative", "positive"), "title": ("negative", "neutral", "positive")})
@@ -132,3 +139,49 @@ def test_a_base_that_is_none_is_told_as_what_it_is(tmp_path: Path, monkeypatch: 
         with pytest.raises(UsageError, match=said) as error:
             models.base_files(base)
         assert error.value.hint
+
+
+def test_a_bundle_is_no_base_and_says_how_it_becomes_one(base: Path, tmp_path: Path) -> None:
+    models.save(models.build(str(base), BOTH), models.load_tokenizer(base), BOTH, tmp_path / "run" / "model")
+    config = ExportConfig("tiny", "1", 32, canaries=())
+    export_bundle(tmp_path / "run", tmp_path / "bundle", config)
+    for start in (
+        models.base_files,
+        lambda folder: models.build(folder, BOTH),
+        lambda folder: prune_folder(folder, ["好"], 60, tmp_path / "cut"),
+        lambda folder: pretrain(folder, make_rows(4, seed=1), tmp_path / "pre", TrainConfig()),
+    ):
+        with pytest.raises(UsageError, match="is a bundle") as error:
+            start(str(tmp_path / "bundle"))
+        assert "tagline train unpack" in str(error.value.hint)
+    assert not any((tmp_path / name).exists() for name in ("cut", "pre"))
+
+
+def test_an_encoder_that_is_no_bert_is_refused_by_all_that_start_from_a_base(
+    base: Path, tmp_path: Path
+) -> None:
+    foreign = tmp_path / "xlmr"
+    config = XLMRobertaConfig(
+        vocab_size=100, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+    )
+    XLMRobertaForMaskedLM(config).save_pretrained(foreign)
+    models.load_tokenizer(base).save(str(foreign / "tokenizer.json"))
+    for start in (
+        lambda folder: models.build(folder, BOTH),
+        lambda folder: prune_folder(folder, ["好"], 60, tmp_path / "cut"),
+        lambda folder: pretrain(folder, make_rows(4, seed=1), tmp_path / "pre", TrainConfig()),
+    ):
+        with pytest.raises(UsageError, match="is a xlm-roberta, and only BERT") as error:
+            start(str(foreign))
+        assert error.value.hint
+    assert not any((tmp_path / name).exists() for name in ("cut", "pre"))
+
+
+def test_a_hub_s_checkpoint_without_safetensors_is_told_as_such(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(base / "config.json", tmp_path)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(tmp_path))
+    with pytest.raises(UsageError, match=r"has no \*\.safetensors") as error:
+        models.build("owner/model", BOTH)
+    assert "save_pretrained" in str(error.value.hint)

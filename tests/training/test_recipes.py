@@ -18,7 +18,7 @@ from training.model import Columns
 from training.objective import cross_entropy
 from training.recipes.adversarial import Fgm, Pgd
 from training.recipes.augment import Augmentation, augmented, changed
-from training.recipes.ensemble import average_probabilities, part_way_back, soup
+from training.recipes.ensemble import average_probabilities, soup
 from training.recipes.r_drop import r_drop, symmetric_divergence
 from training.trainer import TrainConfig
 from worker.errors import UsageError
@@ -159,32 +159,6 @@ def test_ensembles_average_and_a_soup_is_the_mean_of_its_weights(
     assert averaged == pytest.approx(np.array([[0.3, 0.7]]))
     with pytest.raises(UsageError):
         average_probabilities([np.zeros((1, 2)), np.zeros((1, 3))])
-
-
-def test_part_of_the_way_back_is_a_share_of_every_weight_and_of_columns_that_are_new(
-    base: Path, tmp_path: Path
-) -> None:
-    two = models.Columns({"review": ("negative", "positive")})
-    three = models.Columns({"review": ("negative", "neutral", "positive")})
-    start, trained = models.build(str(base), two, seed=1), models.build(str(base), three, seed=2)
-    with torch.no_grad():
-        for weight in trained.bert.parameters():
-            weight.add_(1.0)
-    for name, model, columns in (("start", start, two), ("trained", trained, three)):
-        models.save(model, models.load_tokenizer(base), columns, tmp_path / name)
-    mixed = part_way_back(tmp_path / "trained", tmp_path / "start", 0.25).state_dict()
-    old, new = start.state_dict(), trained.state_dict()
-    for name in old:
-        if name.startswith("bert."):
-            torch.testing.assert_close(mixed[name], 0.75 * new[name] + 0.25 * old[name])
-    torch.testing.assert_close(mixed["classifier.weight"][1], 0.75 * new["classifier.weight"][1])
-    torch.testing.assert_close(
-        mixed["classifier.weight"][2], 0.75 * new["classifier.weight"][2] + 0.25 * old["classifier.weight"][1]
-    )
-    models.keep_layers(start, (0, 1))
-    models.save(start, models.load_tokenizer(base), two, tmp_path / "start")
-    with pytest.raises(UsageError, match="did not begin"):
-        part_way_back(tmp_path / "trained", tmp_path / "start", 0.25)
 
 
 def test_a_walk_that_finds_no_direction_leaves_the_plain_gradient(base: Path, train_rows: list[Row]) -> None:

@@ -257,7 +257,7 @@ def test_the_best_weights_come_with_the_pattern_of_their_step(
         base,
         train_rows,
         tmp_path,
-        replace(QUICK, epochs=8, lr=5e-3, average_decay=0.0, evaluate_every_steps=5),
+        replace(QUICK, epochs=8, lr=5e-3, average_decay=0.0),
     )
     at, seen = 0.5 * run.total_steps, []
 
@@ -294,7 +294,6 @@ def test_a_run_ends_with_the_weights_that_it_calls_the_best_though_better_ones_c
     def resumed() -> Trainer:
         examples = encode(train_rows, models.load_tokenizer(base), REVIEW, max_tokens=32)
         model = models.build(str(base), REVIEW, seed=3)
-        one = Trainer(model, REVIEW, examples, cross_entropy(), config, tmp_path, pad_id=1)
 
         def later_is_better(_model: object, _bfloat16: bool) -> dict[str, float]:
             step = one.state.step
@@ -303,7 +302,9 @@ def test_a_run_ends_with_the_weights_that_it_calls_the_best_though_better_ones_c
             seen[step] = {name: value.detach().clone() for name, value in one.trainable.items()}
             return {"accuracy": 0.0 if step == 4 else float(step)}
 
-        one.validation = later_is_better
+        one = Trainer(
+            model, REVIEW, examples, cross_entropy(), config, tmp_path, pad_id=1, validation=later_is_better
+        )
         return one
 
     resumed().run(stop_after_steps=4)

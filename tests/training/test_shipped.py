@@ -4,13 +4,17 @@ import csv
 import gzip
 import json
 import shutil
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.training.rows import make_rows
+from training import model as models
 from training.data import Row, records
 from training.distil import DistilConfig
 from training.export import load_bundle
@@ -32,6 +36,7 @@ from training.recipes.shipped import test_sets as sets_to_score
 from training.recipes.shipped_data import prepare_shipped
 from training.reviews import judged
 from training.reviews.judged import text_hash
+from training.runs import write_json
 from training.trainer import TrainConfig
 from worker.errors import UsageError
 
@@ -199,41 +204,173 @@ def test_what_is_scored_and_what_the_baseline_learns(
         assert set(read_split(folder, name)) <= set(learned)
 
 
-def test_the_whole_recipe_gives_a_bundle_and_skips_what_is_done(
-    base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+QUICK = FinetuneConfig(
+    train=TrainConfig(
+        epochs=0.2, lr=2e-3, tokens_per_batch=1_024, precision="float32", evaluate_every_steps=50
+    ),
+    max_tokens=32,
+)
+CONFIG = ShippedConfig(
+    pieces=70,
+    teacher=QUICK,
+    student=DistilConfig(finetune=replace(QUICK, layers=(1, 3))),
+    copies=2,
+    bundle=BundleConfig(canaries=()),
+)
+"""The whole recipe in seconds."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A recipe that was run to its end: its folder, its bundle and the manifest, and the rows of teacher and student."""
+
+    out: Path
+    bundle: Path
+    manifest: dict[str, Any]
+    taught: list[list[Row]]
+
+
+@pytest.fixture(scope="module")
+def judged_rows(data: Path) -> Iterator[None]:
+    """Some texts that a reader labelled, one of them otherwise than its set does."""
     splits = prepare_shipped(data).splits
     read = [*splits["unlabelled"][:5], *splits["validation_shop"][:8]]
     labels = {text_hash(row.text): row.label or "neutral" for row in read}
     labels[text_hash(read[-1].text)] = "neutral"
-    monkeypatch.setattr(judged, "labels", lambda: labels)
-    quick = TrainConfig(
-        epochs=0.2, lr=2e-3, tokens_per_batch=1_024, precision="float32", evaluate_every_steps=50
-    )
-    finetune = FinetuneConfig(train=quick, max_tokens=32)
-    config = ShippedConfig(
-        pieces=70,
-        teacher=finetune,
-        student=DistilConfig(finetune=replace(finetune, layers=(1, 3))),
-        copies=1,
-        bundle=BundleConfig(canaries=()),
-    )
-    first = reproduce(data, str(base), tmp_path / "run", tmp_path / "bundle", config)
-    sets = first["evaluation"]["sets"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judged, "labels", lambda: labels)
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(base: Path, data: Path, judged_rows: None, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder, taught = tmp_path_factory.mktemp("shipped"), []
+
+    def watched(stage: Callable[..., Any]) -> Callable[..., Any]:
+        def run(start: Any, rows: list[Row], *further: Any, **options: Any) -> Any:
+            taught.append(rows)
+            return stage(start, rows, *further, **options)
+
+        return run
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("finetune", "distil"):
+            patch.setattr(shipped, name, watched(getattr(shipped, name)))
+        manifest = reproduce(data, str(base), folder / "run", folder / "bundle", CONFIG)
+    return Made(folder / "run", folder / "bundle", manifest, taught)
+
+
+def _nothing_is_trained(patch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        pytest.fail("a stage that stands was trained again")
+
+    for name in ("finetune", "distil"):
+        patch.setattr(shipped, name, refuse)
+
+
+def test_the_whole_recipe_gives_a_bundle(made: Made) -> None:
+    sets = made.manifest["evaluation"]["sets"]
     assert {"chn", "chn_clean", "shop", "amazon", "sst2", "title", "written_polar"} <= sets.keys()
     assert (
         sets["written"]["f1"].keys() == sets["validated"]["f1"].keys() == {"negative", "neutral", "positive"}
     )
-    assert first["kinds"]["review"]["labels"] == ["negative", "neutral", "positive"]
+    assert made.manifest["kinds"]["review"]["labels"] == ["negative", "neutral", "positive"]
     assert sets["validated"]["rows"] == 4
     assert all("linear" in row for row in sets.values())
-    bundle = load_bundle(tmp_path / "bundle")
+    bundle = load_bundle(made.bundle)
     assert bundle.model.config.num_hidden_layers == 2
     assert bundle.tokenizer.get_vocab_size() == 70
-    assert "TF-IDF" in (tmp_path / "bundle" / "README.md").read_text()
-    weights = (tmp_path / "bundle" / "model.safetensors").read_bytes()
-    reproduce(data, str(base), tmp_path / "run", tmp_path / "again", config)
-    assert (tmp_path / "again" / "model.safetensors").read_bytes() == weights
+    assert "TF-IDF" in (made.bundle / "README.md").read_text()
+
+
+def test_written_and_judged_rows_come_so_often_in_an_epoch(made: Made) -> None:
+    assert len(made.taught) == 2
+    for rows in made.taught:
+        counts = Counter(rows)
+        for name in ("written", "judged"):
+            split = read_split(made.out / "splits", name)
+            assert split
+            assert {counts[row] for row in split} == {CONFIG.copies}
+        assert {counts[row] for row in read_split(made.out / "splits", "train") if row.kind == "review"} == {
+            1
+        }
+
+
+def test_teacher_and_student_are_trained_once(
+    made: Made, base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _nothing_is_trained(monkeypatch)
+    reproduce(data, str(base), made.out, tmp_path / "again", CONFIG)
+    for name in ("model.safetensors", "tokenizer.json", "config.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (made.bundle / name).read_bytes()
+
+
+def test_what_was_made_from_another_student_is_not_exported(
+    made: Made, base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(made.out, tmp_path / "run")
+    student = tmp_path / "run" / "student" / "model"
+    model, tokenizer, columns = models.load(student)
+    with torch.no_grad():
+        model.bert.encoder.layer[0].output.dense.weight.mul_(1.5)
+    models.save(model, tokenizer, columns, student)
+    _nothing_is_trained(monkeypatch)
+    reproduce(data, str(base), tmp_path / "run", tmp_path / "bundle", CONFIG)
+    weights = [(folder / "model.safetensors").read_bytes() for folder in (made.bundle, tmp_path / "bundle")]
+    assert weights[0] != weights[1]
+
+
+LONGER = replace(QUICK, train=replace(QUICK.train, epochs=0.3))
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (replace(CONFIG, teacher=LONGER), "teacher holds a run that differs in config$"),
+        (
+            replace(CONFIG, student=replace(CONFIG.student, temperature=3.0)),
+            "student holds a run that differs in config$",
+        ),
+        (replace(CONFIG, copies=1), "teacher holds a run that differs in rows$"),
+        (replace(CONFIG, pieces=60), "base is another base, or has other pieces"),
+    ],
+    ids=["teacher", "student", "copies", "pieces"],
+)
+def test_a_stage_of_another_recipe_is_not_taken_for_this_one_s(
+    made: Made,
+    base: Path,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    config: ShippedConfig,
+    said: str,
+) -> None:
+    _nothing_is_trained(monkeypatch)
+    with pytest.raises(UsageError, match=said) as error:
+        reproduce(data, str(base), made.out, tmp_path / "bundle", config)
+    assert "new --out" in str(error.value.hint)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_student_of_another_teacher_and_a_teacher_from_another_base_are_refused(
+    made: Made, base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(made.out, tmp_path / "run")
+    _nothing_is_trained(monkeypatch)
+    for part, said in (("teacher/model", "student holds .* in teachers$"), ("base", "base is another base")):
+        folder = tmp_path / "run" / part
+        model, tokenizer, columns = models.load(folder)
+        with torch.no_grad():
+            model.classifier.bias.add_(1.0)
+        models.save(model, tokenizer, columns, folder)
+        with pytest.raises(UsageError, match=said):
+            reproduce(data, str(base), tmp_path / "run", tmp_path / "bundle", CONFIG)
+
+
+def test_a_baseline_of_nobody_knows_which_rows_is_fitted_again(data: Path, tmp_path: Path) -> None:
+    write_json(tmp_path / "splits" / "baseline.json", {"chn": 2.0})
+    splits = stage_data(data, tmp_path)
+    assert not (splits / "baseline.json").exists()
 
 
 def test_english_is_also_read_in_its_tokenised_form() -> None:

@@ -1,6 +1,11 @@
-import pytest
+from pathlib import Path
 
-from training.titles.functions import FUNCTIONS, report, tone_of
+import pytest
+from typer.testing import CliRunner
+
+from training.cli import app
+from training.data import Row, write_rows
+from training.titles.functions import FUNCTIONS, tone_of
 
 
 @pytest.mark.parametrize(
@@ -30,12 +35,11 @@ def test_the_same_title_in_two_languages_has_one_tone() -> None:
     assert [tone_of(zh) for zh, _ in pairs] == [tone_of(en) for _, en in pairs]
 
 
-def test_coverage_and_conflict_are_shares_of_all_titles() -> None:
-    found = report(["二手 爆款 手机", "二手书", "木椅", "铁锅"])
-    assert found.covered == 0.5
-    assert found.conflict == 0.25
-    assert found.coverage["used_zh"] == 0.5
-    assert found.tones == {"negative": 0.5, "neutral": 0.5, "positive": 0.0}
+def test_coverage_and_conflict_are_shares_of_all_titles_of_a_file(tmp_path: Path) -> None:
+    rows = [Row(text, None, "title") for text in ("二手 爆款 手机", "二手书", "木椅", "铁锅")]
+    write_rows(tmp_path / "shop.jsonl", [*rows, Row("二手，很好", None, "review")])
+    printed = CliRunner().invoke(app, ["titles", str(tmp_path / "shop.jsonl")], catch_exceptions=False).output
+    assert "| shop.jsonl | 4 | 50.0 % | 25.0 % | 50.0 % | 50.0 % | 0.0 % |\n" in printed
 
 
 def test_function_names_are_unique() -> None:

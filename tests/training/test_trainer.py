@@ -19,7 +19,7 @@ from training.model import Columns
 from training.objective import cross_entropy
 from training.optim import depth_of, parameter_groups, schedule_factor
 from training.runs import read_json
-from training.trainer import TrainConfig, Trainer
+from training.trainer import TrainConfig, Trainer, run_length
 from worker.errors import UsageError
 
 REVIEW = Columns({"review": ("negative", "positive")})
@@ -107,6 +107,27 @@ def test_training_stops_when_nothing_gets_better(
     )
     assert state.best_step == 2
     assert state.step == 8
+
+
+def test_a_short_run_is_evaluated_often_enough_to_stop(
+    base: Path, train_rows: list[Row], tmp_path: Path
+) -> None:
+    examples = encode(train_rows, models.load_tokenizer(base), REVIEW, max_tokens=32)
+    an_epoch = run_length(examples, replace(QUICK, epochs=1))
+
+    def trainer(patience: int) -> Trainer:
+        config = replace(QUICK, lr=0.0, epochs=66 / an_epoch, patience=patience, average_decay=0.0)
+        return Trainer(
+            models.build(str(base), REVIEW), REVIEW, examples, cross_entropy(), config, tmp_path / "run", pad_id=1,
+            validation=lambda *_: {"accuracy": 0.5},
+        )  # fmt: skip
+
+    run = trainer(2)
+    assert run.total_steps in (66, 67)  # as the division rounds
+    assert run.run().step == 18
+    with pytest.raises(UsageError, match="--patience 10 cannot stop this run") as error:
+        trainer(10)
+    assert "--evaluate-every" in str(error.value.hint)
 
 
 def test_biases_and_norms_do_not_decay_and_deeper_layers_learn_slower(base: Path) -> None:
@@ -240,7 +261,14 @@ def test_layers_thaw_over_the_first_half_of_a_run(base: Path, train_rows: list[R
     assert set(trainable) == {1, 2, 3, 4, 5, 6}
 
 
-@pytest.mark.parametrize("asked", [{"train": replace(QUICK, patience=2)}, {"metric": "macro_f1"}])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"train": replace(QUICK, patience=2)},
+        {"train": replace(QUICK, evaluate_every_steps=5)},
+        {"metric": "macro_f1"},
+    ],
+)
 def test_what_looks_at_validation_needs_some(
     base: Path, train_rows: list[Row], tmp_path: Path, asked: dict[str, Any]
 ) -> None:

@@ -118,6 +118,13 @@ def _adapters(
     return add_bottlenecks(model, config.bottleneck), []
 
 
+def positions_taken(model: nn.Module) -> int:
+    """How many of the encoder's positions stand before every text: those of a prefix, else none."""
+    if not isinstance(model, PeftModel) or not isinstance(model.active_peft_config, PrefixTuningConfig):
+        return 0
+    return int(model.active_peft_config.num_virtual_tokens)
+
+
 _WRAPPERS: dict[
     Method, Callable[[BertForSequenceClassification, EfficientConfig], tuple[PreTrainedModel, list[StepHook]]]
 ]

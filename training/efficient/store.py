@@ -55,7 +55,7 @@ def load_with_base(base: str, folder: Path) -> tuple[PreTrainedModel, Tokenizer,
 
     :raises UsageError: as :func:`load_efficient`.
     """
-    folder = models.trained_folder(folder)
+    folder = models.adapters_folder(folder)
     told = _told(folder)
     plain = models.build(base, told.columns, layers=told.layers)
     return load_efficient(plain, folder), models.load_tokenizer(folder), told.columns

@@ -4,12 +4,14 @@ The label must survive, so turn words and negations are never touched. A word is
 character where the text has no spaces; swaps and deletions of Chinese characters are rarer because each costs more meaning.
 """
 
+import importlib
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from training.data import Row
+from worker.errors import UsageError
 
 UNTOUCHABLE = frozenset(
     (
@@ -90,7 +92,34 @@ SYNONYMS: Mapping[str, Sequence[str]] = {
 _TOKENS = re.compile(r"[A-Za-z'\u2019]+|[\u4e00-\u9fff]|[^\sA-Za-z'\u2019\u4e00-\u9fff]+|\s+")
 
 BackTranslate = Callable[[str], str]
-"""A text to a paraphrase of it, by way of another language. The project ships no translator; bring one."""
+"""A text to a paraphrase of it, by way of another language. The project ships no translator; bring one. It must say the same
+each time, or a run that was cut off finds other rows and is refused.
+"""
+
+
+def back_translation(name: str) -> BackTranslate:
+    """The function that ``MODULE:FUNCTION`` names. Runs that module.
+
+    :raises UsageError: Python finds no such module on its path, or no such function in it.
+    """
+    module, _, function = name.partition(":")
+    try:
+        found: object = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"--back-translate {name}: {error}",
+            hint="as in mine:paraphrase, where PYTHONPATH names the folder of mine.py",
+        ) from error
+
+    def paraphrase(text: str) -> str:
+        said = found(text) if callable(found) else None
+        if not isinstance(said, str):
+            raise UsageError(
+                f"--back-translate {name} gives no text", hint="it is a function from a text to a text"
+            )
+        return said
+
+    return paraphrase
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,7 @@
 
 A soup (Wortsman et al. 2022, arXiv:2203.05482) costs nothing to serve, but only works for runs from the same base checkpoint
 whose weights stayed in one basin: evaluate it before it is trusted. Averaging probabilities always works and costs as
-many forwards as there are models. Part of the way back to where a fine-tuning began (Wortsman et al. 2022,
-arXiv:2109.01903) is a soup of two, which keeps more of what was known before.
+many forwards as there are models.
 """
 
 from collections.abc import Sequence
@@ -45,25 +44,3 @@ def soup(folders: Sequence[Path]) -> BertForSequenceClassification:
             {name: (value / len(folders)).to(base.state_dict()[name].dtype) for name, value in total.items()}
         )
     return base
-
-
-def part_way_back(trained: Path, start: Path, share: float) -> BertForSequenceClassification:
-    """The model in ``trained`` with ``share`` of every weight from ``start``, which it began from.
-
-    Columns that ``start`` does not have count as it would have been given them (:func:`training.model.with_columns`).
-
-    :raises UsageError: the two have other layers or another vocabulary.
-    """
-    model, _, columns = models.load(trained)
-    before, _, known = models.load(start)
-    old = models.with_columns(before, known, columns).state_dict()
-    new = model.state_dict()
-    if {name: value.shape for name, value in old.items()} != {name: v.shape for name, v in new.items()}:
-        raise UsageError(f"{trained} did not begin from {start}: they are not of the same shape")
-    model.load_state_dict(
-        {
-            name: torch.lerp(value, old[name], share) if value.is_floating_point() else value
-            for name, value in new.items()
-        }
-    )
-    return model

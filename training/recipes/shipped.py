@@ -1,6 +1,7 @@
 """The shipped bundle, stage by stage: data, vocabulary, a teacher, its student, neutral's likelihood, titles, calibration.
 
-Every stage is skipped when its result stands, and refused when the rows have become others.
+What takes hours, teacher and student, is skipped where it stands finished, and refused where it stands for other rows, sizes or
+weights. The other stages take minutes and are made anew, so that none of them hides that what it was made from has changed.
 """
 
 import random
@@ -11,7 +12,8 @@ from typing import Any
 
 from training import model as models
 from training.canaries import CANARIES
-from training.data import Row, read_rows, write_rows
+from training.checkpoint import weights_digest
+from training.data import Row, file_digest, read_rows, write_rows
 from training.distil import DistilConfig, distil
 from training.evaluate import calibrate, linear_rows
 from training.export import ExportConfig, export_bundle
@@ -21,7 +23,7 @@ from training.prepare import without
 from training.recipes.shipped_data import SEED, prepare_shipped
 from training.reviews import judged, written
 from training.reviews.neutral import shift_neutral
-from training.runs import read_json, write_json
+from training.runs import model_files, plain, read_json, write_json
 from training.scores import evaluate_folder
 from training.titles.refit import labelled_by_functions, refit_titles
 from training.trainer import TrainConfig
@@ -48,16 +50,18 @@ STUDENT = TrainConfig(epochs=0.65, lr=2e-4, seed=2, average_decay=0.998, evaluat
 FITTED, SCORED = slice(0, None, 2), slice(1, None, 2)
 """The halves of the validation texts that were judged: neutral's likelihood is fitted to the one, the other is only scored."""
 
+BASELINE = "baseline.json"
+"""Beside the splits that it was fitted to."""
+
 VALIDATION_LIMIT = 300
 """Rows of each validation set, drawn at random, that are scored during training; the whole sets are for calibration."""
 
 
 @dataclass(frozen=True)
 class BundleConfig:
-    """What the exported bundle is called and must answer, and what its card adds."""
+    """What the exported bundle is called and must answer."""
 
     version: str = "1"
-    notes: tuple[str, ...] = ()
     canaries: tuple[tuple[str, str, str], ...] = CANARIES
 
 
@@ -94,6 +98,7 @@ def stage_data(data: Path, out: Path) -> Path:
                 hint="give a new --out folder: what stands in this one was trained on those rows",
             )
     else:
+        (folder / BASELINE).unlink(missing_ok=True)  # what lies there was fitted to nobody knows which rows
         for name, rows in prepared.splits.items():
             write_rows(folder / f"{name}.jsonl.gz", rows)
         write_json(folder / "counts.json", prepared.counts)
@@ -124,10 +129,13 @@ def validation_sets(folder: Path, limit: int | None = None) -> dict[str, list[Ro
 
 
 def stage_vocabulary(base: str, splits: Path, out: Path, pieces: int) -> Path:
-    """The base checkpoint with its vocabulary cut to the pieces that the training texts use most (never test texts)."""
+    """The base checkpoint with its vocabulary cut to the pieces that the training texts use most (never test texts).
+
+    Made anew even where it stands, a minute, to see that it is this one.
+
+    :raises UsageError: the one that stands has other pieces or weights.
+    """
     folder = out / "base"
-    if (folder / "columns.json").is_file():
-        return folder
     files = models.base_files(base)
     tokenizer = models.load_tokenizer(files)
     rows = _rows_of(splits, {**labelled_parts(copies=1), "unlabelled": 1})
@@ -135,7 +143,16 @@ def stage_vocabulary(base: str, splits: Path, out: Path, pieces: int) -> Path:
     columns = Columns({"review": LABELS, "title": LABELS})
     model = models.build(str(files), columns)
     prune_embeddings(model, kept)
-    models.save(model, prune_tokenizer(tokenizer, kept), columns, folder)
+    pruned = prune_tokenizer(tokenizer, kept)
+    if not (folder / models.COLUMNS).is_file():
+        models.save(model, pruned, columns, folder)
+        return folder
+    standing, own_tokenizer, _ = models.load(folder)
+    if own_tokenizer.to_str() != pruned.to_str() or weights_digest(standing) != weights_digest(model):
+        raise UsageError(
+            f"{folder} is another base, or has other pieces, than {base} cut to {pieces}",
+            hint="give a new --out folder: what stands in this one was trained from that base",
+        )
     return folder
 
 
@@ -145,35 +162,52 @@ def labelled_parts(copies: int) -> dict[str, int]:
 
 
 def stage_teacher(base: Path, splits: Path, folder: Path, config: FinetuneConfig, *, copies: int) -> Path:
-    """All layers, fine-tuned on every labelled training row but two thirds of the titles."""
-    if not (folder / "model" / "columns.json").is_file():
-        parts = labelled_parts(copies)
-        rows = _rows_of(splits, parts)
-        titles = [row for row in rows if row.kind == "title"]
-        finetune(
-            str(base),
-            [*(row for row in rows if row.kind != "title"), *titles[::TITLES_FOR_TEACHER]],
-            validation_sets(splits, VALIDATION_LIMIT),
-            folder,
-            config,
-            inputs=_files_of(splits, parts),
-        )
+    """All layers, fine-tuned on every labelled training row but two thirds of the titles.
+
+    :raises UsageError: ``folder`` holds a run with another configuration, base or rows.
+    """
+    parts = labelled_parts(copies)
+    every = _rows_of(splits, parts)
+    titles = [row for row in every if row.kind == "title"]
+    rows = [*(row for row in every if row.kind != "title"), *titles[::TITLES_FOR_TEACHER]]
+    files = _files_of(splits, parts)
+    trained_on = len(config.recipe.rows(rows, seed=config.train.seed))
+    if not _stands(folder, {"config": config, "rows": trained_on}, inputs=[*files, *model_files(base)]):
+        finetune(str(base), rows, validation_sets(splits, VALIDATION_LIMIT), folder, config, inputs=files)
     return folder / "model"
 
 
 def stage_student(teacher: Path, splits: Path, folder: Path, config: DistilConfig, *, copies: int) -> Path:
-    """Some of the teacher's layers, taught by it on the labelled rows and on the unlabelled ones."""
-    if not (folder / "model" / "columns.json").is_file():
-        parts = {**labelled_parts(copies), "unlabelled": 1}
-        distil(
-            [teacher],
-            _rows_of(splits, parts),
-            validation_sets(splits, VALIDATION_LIMIT),
-            folder,
-            config,
-            inputs=_files_of(splits, parts),
-        )
+    """Some of the teacher's layers, taught by it on the labelled rows and on the unlabelled ones.
+
+    :raises UsageError: ``folder`` holds a run with another configuration, teacher or rows.
+    """
+    parts = {**labelled_parts(copies), "unlabelled": 1}
+    rows, files = _rows_of(splits, parts), _files_of(splits, parts)
+    told = {"config": config, "rows": len(rows), "teachers": [weights_digest(models.load(teacher)[0])]}
+    if not _stands(folder, told, inputs=files):
+        distil([teacher], rows, validation_sets(splits, VALIDATION_LIMIT), folder, config, inputs=files)
     return folder / "model"
+
+
+def _stands(folder: Path, asked: Mapping[str, Any], *, inputs: Sequence[Path]) -> bool:
+    """Whether a run of just this stands finished in ``folder``. One that was cut off does not: it goes on, and the trainer looks
+    whether it is this one.
+
+    :raises UsageError: a finished run was asked for something else, or had other files.
+    """
+    if not (folder / "cost.json").is_file():  # written last
+        return False
+    found = read_json(folder / "run.json")
+    different = [name for name, value in asked.items() if found["options"].get(name) != plain(value)]
+    if set(found["inputs"].values()) != {file_digest(path) for path in inputs}:
+        different.append("input files")
+    if different:
+        raise UsageError(
+            f"{folder} holds a run that differs in {', '.join(different)}",
+            hint="give a new --out folder, or remove this one to train it again",
+        )
+    return True
 
 
 def _rows_of(splits: Path, parts: Mapping[str, int]) -> list[Row]:
@@ -190,11 +224,10 @@ def stage_titles(student: Path, splits: Path, out: Path, max_tokens: int) -> Pat
     The answers to reviews stay the same to the bit.
     """
     folder = out / "titles"
-    if not (folder / "columns.json").is_file():
-        titles = [row for row in read_split(splits, "train") if row.kind == "title"]
-        rows = labelled_by_functions(titles, share=TITLE_COPIES, limit=TITLES_FOR_REFIT, seed=TITLE_SEED)
-        held = [row for name in ("validation_title", "test_title") for row in read_split(splits, name)]
-        refit_titles(student, without(rows, held)[0], folder, max_tokens=max_tokens)
+    titles = [row for row in read_split(splits, "train") if row.kind == "title"]
+    rows = labelled_by_functions(titles, share=TITLE_COPIES, limit=TITLES_FOR_REFIT, seed=TITLE_SEED)
+    held = [row for name in ("validation_title", "test_title") for row in read_split(splits, name)]
+    refit_titles(student, without(rows, held)[0], folder, max_tokens=max_tokens)
     return folder
 
 
@@ -204,10 +237,9 @@ def stage_neutral(student: Path, splits: Path, out: Path, max_tokens: int) -> Pa
     The choice between negative and positive stays the same to the bit, and so does the temperature that fits it.
     """
     folder = out / "neutral"
-    if not (folder / "columns.json").is_file():
-        temperatures = calibrate(student, calibration_sets(splits), max_tokens=max_tokens).temperatures
-        rows = read_split(splits, "validated")[FITTED]
-        shift_neutral(student, rows, folder, temperature=temperatures["review"], max_tokens=max_tokens)
+    temperatures = calibrate(student, calibration_sets(splits), max_tokens=max_tokens).temperatures
+    rows = read_split(splits, "validated")[FITTED]
+    shift_neutral(student, rows, folder, temperature=temperatures["review"], max_tokens=max_tokens)
     return folder
 
 
@@ -243,14 +275,16 @@ def stage_bundle(
     evaluation = {
         "sets": scores,
         "split_counts": read_json(splits / "counts.json"),
-        "notes": list(config.notes),
     }
     return export_bundle(trained, out, export, evaluation=evaluation, origin=ORIGIN)
 
 
 def stage_baseline(splits: Path) -> dict[str, float]:
-    """Accuracy of TF-IDF + logistic regression on every test set, trained on all labels that the model learned from."""
-    path = splits / "baseline.json"
+    """Accuracy of TF-IDF + logistic regression on every test set, trained on all labels that the model learned from.
+
+    Kept beside the splits, which are compared with the data each time; nothing else decides it.
+    """
+    path = splits / BASELINE
     if not path.is_file():
         rows = _rows_of(splits, labelled_parts(copies=1))
         write_json(path, linear_rows(rows, test_sets(splits)))
@@ -274,13 +308,14 @@ def test_sets(splits: Path) -> dict[str, list[Row]]:
 
 
 def reproduce(data: Path, base: str, out: Path, bundle: Path, config: ShippedConfig) -> dict[str, Any]:
-    """Rebuild the shipped bundle from the data folder and the base checkpoint. Hours on a CPU; resumes after a kill."""
+    """Rebuild the shipped bundle from the data folder and the base checkpoint. Hours on a CPU; resumes after a kill.
+
+    :raises UsageError: ``out`` holds stages of other data, another base or another configuration.
+    """
     splits = stage_data(data, out)
-    student = out / "student" / "model"
-    if not (student / "columns.json").is_file():  # who stands at the end needs no teacher
-        pruned = stage_vocabulary(base, splits, out, config.pieces)
-        teacher = stage_teacher(pruned, splits, out / "teacher", config.teacher, copies=config.copies)
-        stage_student(teacher, splits, out / "student", config.student, copies=config.copies)
+    pruned = stage_vocabulary(base, splits, out, config.pieces)
+    teacher = stage_teacher(pruned, splits, out / "teacher", config.teacher, copies=config.copies)
+    student = stage_student(teacher, splits, out / "student", config.student, copies=config.copies)
     max_tokens = config.student.finetune.max_tokens
     fitted = stage_titles(stage_neutral(student, splits, out, max_tokens), splits, out, max_tokens)
     return stage_bundle(fitted, splits, bundle, config.bundle, max_tokens=max_tokens)

@@ -7,10 +7,11 @@ are never looked at. ``RUBRIC.md`` says what the tones mean; what the functions 
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from training.titles.harmless import telling_part
+from worker.classify.answers import LABELS
 
 
 @dataclass(frozen=True)
@@ -142,32 +143,37 @@ def tone_of(title: str) -> str:
 
 @dataclass(frozen=True)
 class CoverageReport:
-    """How often each function fires and how often functions of different tones meet, as shares of all titles."""
+    """How many titles some function fires on, where functions of different tones meet, and the tones: shares of all titles."""
 
     titles: int
-    coverage: dict[str, float]
     covered: float
     conflict: float
     tones: dict[str, float]
 
 
 def report(titles: Iterable[str]) -> CoverageReport:
-    """Coverage and conflict of the labelling functions over titles, as docs/training.md tells them of every set."""
-    fired: Counter[str] = Counter()
+    """Coverage and conflict of the labelling functions over titles."""
     tones: Counter[str] = Counter()
     total = covered = conflict = 0
     for title in titles:
-        fired_here = voters(title)
+        fired = [function.tone for function in voters(title)]
         total += 1
-        covered += bool(fired_here)
-        conflict += len({function.tone for function in fired_here}) > 1
-        fired.update(function.name for function in fired_here)
-        tones[resolve(function.tone for function in fired_here)] += 1
+        covered += bool(fired)
+        conflict += len(set(fired)) > 1
+        tones[resolve(fired)] += 1
     size = max(1, total)
-    return CoverageReport(
-        titles=total,
-        coverage={function.name: fired[function.name] / size for function in FUNCTIONS},
-        covered=covered / size,
-        conflict=conflict / size,
-        tones={tone: tones[tone] / size for tone in ("negative", "neutral", "positive")},
-    )
+    shares = {tone: tones[tone] / size for tone in LABELS}
+    return CoverageReport(total, covered / size, conflict / size, shares)
+
+
+def render_coverage(reports: Mapping[str, CoverageReport]) -> str:
+    """Markdown: one row a file of titles, as docs/training.md tells them of the public sets."""
+    lines = [
+        "| titles | count | covered | conflict | negative | neutral | positive |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, found in reports.items():
+        shares = (found.covered, found.conflict, *found.tones.values())
+        cells = [name, f"{found.titles:,}", *(f"{100 * share:.1f} %" for share in shares)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"

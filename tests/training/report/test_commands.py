@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,17 @@ def test_a_report_has_a_page_and_small_plots(bundle: Path, run: Path, tmp_path: 
     for name in ("accuracy.png", "reliability.png", "confusion.png"):
         assert name in page
         assert 1_000 < (out / name).stat().st_size < 100_000
+
+
+def test_models_of_one_report_have_names_of_their_own(bundle: Path, run: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "shop.jsonl", make_rows(12, seed=2))
+    folders = [tmp_path / name for name in ("one", "two", "x/one", "old", "new", "run/model")]
+    for folder, source in zip(folders, [run / "model"] * 3 + [bundle] * 2 + [run / "model"], strict=True):
+        shutil.copytree(source, folder)
+    _invoke("report", *folders, "--sets", tmp_path / "shop.jsonl", "--out", tmp_path / "report")
+    page = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    for name in (f"one ({tmp_path.name}/one)", "two", "one (x/one)", "tiny 1 (old)", "tiny 1 (new)", "run"):
+        assert f"| {name} |" in page
 
 
 def test_a_report_names_the_sets_that_it_does_not_draw_and_writes_all_matrices(
