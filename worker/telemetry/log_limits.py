@@ -32,7 +32,7 @@ def printable(text: str, limit: int) -> str:
 class RateLimit:
     """structlog processor: drops a warning or error that repeats too often, and says later how many it dropped.
 
-    Events are the same when their text (or, for bridged libraries, their format string) is: the fields may differ.
+    Events are the same when their text (for bridged libraries, their text but for its numbers) is: the fields may differ.
     Callable from any thread.
     """
 
