@@ -75,7 +75,8 @@ def _may_read(url: str) -> bool:
 def judge(facts: CacheFacts, budget_ms: float) -> list[Finding]:
     """Policy, memory, persistence, speed and clock."""
     findings = []
-    if not facts.policy.startswith("allkeys-"):
+    # Every entry of the worker's expires, so the volatile policies may let any of them go; only others' keys may stay for ever.
+    if not facts.policy.startswith(("allkeys-", "volatile-")):
         findings.append(
             warning(
                 "redis",
