@@ -23,7 +23,7 @@ GOOD_VERSIONS = {
     "confluent-kafka": "2.16.1",
     "redis": "8.1.0",
 }
-GOOD_CACHE = CacheFacts("9.1.2", "allkeys-lru", 256_000_000, 2_000_000, False, 0.4, 0.01)
+GOOD_CACHE = CacheFacts("9.1.2", "allkeys-lru", 256_000_000, 2_000_000, False, False, 0.4, 0.01)
 INPUT = ("listings.created.v1", 0)
 GOOD_CLUSTER = ClusterFacts(
     cluster_id="c",
@@ -80,6 +80,7 @@ def test_a_cache_set_up_as_advised_is_fine() -> None:
         ({"policy": "?"}, "maxmemory-policy is ?"),
         ({"max_memory_bytes": 0}, "maxmemory"),
         ({"persistent": True}, "disk"),
+        ({"read_only": True}, "no writes"),
         ({"answer_ms": 40.0}, "40 ms"),
         ({"clock_ahead_s": -30.0}, "behind"),
         ({"clock_ahead_s": 30.0}, "ahead"),
