@@ -210,6 +210,75 @@ def test_a_label_that_old_readers_do_not_know_is_incompatible(folder):
     assert "sentiment.label: published readers do not know neutral" in incompatible(folder)
 
 
+def drop_null(schema, name):
+    schema["properties"][name]["anyOf"].remove({"type": "null"})
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "found"),
+    [
+        (
+            "ranking.signal",
+            lambda old: drop_null(old, "review_id"),
+            "review_id: published readers do not know null",
+        ),
+        (
+            "ranking.signal",
+            lambda old: old["properties"]["weight"].update(maximum=0.5),
+            "weight: published readers do not know number with maximum 1, not 0.5",
+        ),
+        (
+            "ads.signal",
+            lambda old: old["properties"]["reasons"]["items"].update(type="integer"),
+            "reasons[]: published readers do not know string",
+        ),
+        (
+            "review.posted",
+            lambda old: old["properties"]["body"].update(maxLength=60_000),
+            "body: producers still send string with maxLength 60000, not 50000",
+        ),
+        (
+            "review.posted",
+            lambda old: old["properties"]["body"].update(anyOf=[{"type": "string"}, {"type": "null"}]),
+            "body: producers still send null",
+        ),
+        (
+            "review.posted",
+            lambda old: old["properties"]["rating"]["anyOf"][0].update(type="string"),
+            "rating: producers still send string",
+        ),
+        (
+            "review.posted",
+            lambda old: old["properties"]["review_id"].update(pattern="^.+$"),
+            "review_id: producers still send string with pattern ^.+$, not ^",
+        ),
+    ],
+    ids=["null", "range", "items", "length", "no null", "type", "pattern"],
+)
+def test_values_that_one_side_does_not_know_are_incompatible(folder, file, change, found):
+    """The committed state is made the older one, from which the code would then have departed."""
+    edit(folder / f"schemas/{file}.v1.json", change)
+    assert any(detail.startswith(found) for detail in incompatible(folder)), incompatible(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("ranking.signal", lambda old: old["properties"]["weight"].update(maximum=100)),
+        (
+            "ranking.signal",
+            lambda old: old["properties"]["weight"].update(anyOf=[{"type": "number"}, {"type": "null"}]),
+        ),
+        ("review.posted", lambda old: old["properties"]["body"].update(maxLength=500)),
+        ("review.posted", lambda old: drop_null(old, "title")),
+    ],
+    ids=["a narrower range", "never null", "a longer text", "null too"],
+)
+def test_publishing_less_and_accepting_more_is_drift_but_compatible(folder, file, change):
+    edit(folder / f"schemas/{file}.v1.json", change)
+    assert kinds(folder) == {"drift"}
+
+
 def test_a_new_optional_field_is_drift_but_compatible(folder):
     def had_fewer(schema):
         schema["properties"].pop("weight")
