@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
-FOUNDATION = {"contracts", "settings", "telemetry", "errors"}
+FOUNDATION = {"contracts", "settings", "telemetry", "errors", "characters"}
 MAY_IMPORT = {
     "errors": set(),
+    "characters": set(),
     "settings": {"errors", "settings_sources"},
     "settings_sources": {"errors"},
-    "telemetry": {"settings", "errors"},
-    "contracts": {"errors"},
-    "signals": {"contracts"},
+    "telemetry": {"settings", "errors", "characters"},
+    "contracts": {"errors", "characters"},
+    "signals": {"contracts", "characters"},
     "classify": FOUNDATION - {"contracts"},
     "cache": FOUNDATION,
     "stream": FOUNDATION,

@@ -73,6 +73,20 @@ def test_a_mounted_secret_that_is_empty_is_refused(tmp_path: Path, content: str)
     assert message == f"TAGLINE_CACHE_SECRET_FILE names {file}, which is empty"
 
 
+def test_a_wrong_setting_does_not_repeat_the_file_that_was_mounted_for_it(tmp_path: Path) -> None:
+    """The file may be another setting's: a password mounted as a number of milliseconds."""
+    file = tmp_path / "secret"
+    file.write_text("hunter2\n", "utf-8")
+    message = refused({"TAGLINE_REDIS_BUDGET_MS_FILE": str(file)})
+    assert "redis.budget_ms (from TAGLINE_REDIS_BUDGET_MS_FILE)" in message
+    assert "hunter2" not in message
+
+    file.write_text('{"socket.nagle.disable": 117117}', "utf-8")
+    message = refused({"TAGLINE_KAFKA_CLIENT_OPTIONS_FILE": str(file)})
+    assert "socket.nagle.disable should be a valid string" in message
+    assert "117117" not in message
+
+
 def test_a_setting_whose_own_name_ends_in_file_is_not_read_as_a_mounted_secret() -> None:
     environ = {"TAGLINE_KAFKA_CA_FILE": "/etc/ca.pem", "TAGLINE_KAFKA_SECURITY_PROTOCOL": "SSL"}
     assert load(environ=environ).kafka.ca_file == Path("/etc/ca.pem")

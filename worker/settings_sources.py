@@ -60,6 +60,11 @@ def variable_of(name: str) -> str:
     return PREFIX + name.replace(".", "_").upper()
 
 
+def _mounting(name: str) -> str:
+    """The environment variable that names a file with the setting's value."""
+    return variable_of(name) + "_FILE"
+
+
 def is_secret(field: FieldInfo) -> bool:
     """Whether the value may never be shown."""
     return "SecretStr" in str(field.annotation)
@@ -97,7 +102,7 @@ def nested(values: Values) -> dict[str, object]:
 
 
 def readable(error: ValidationError, model: type[BaseModel], values: Values) -> UsageError:
-    """One line for each wrong setting: its name, where it came from, what is wrong; never a secret's value."""
+    """One line for each wrong setting: its name, where it came from, what is wrong; never a secret's value, nor a file's text."""
     fields = fields_of(model)
     lines = []
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
@@ -108,10 +113,13 @@ def readable(error: ValidationError, model: type[BaseModel], values: Values) -> 
             lines.append(f"{name}: {message}" if name else message)
             continue
         origin = "" if given.origin == "flag" else f" (from {given.origin})"
+        # What is mounted may be a secret, and by mistake the file of another setting.
+        hidden = name not in fields or is_secret(fields[name]) or given.origin == _mounting(name)
         if name in fields and _is_json(fields[name]):
-            lines.append(f"{name}{origin}: {_wrong_option(problem['loc'][2:], message, given.value)}")
+            wrong = _wrong_option(problem["loc"][2:], message, given.value, hidden=hidden)
+            lines.append(f"{name}{origin}: {wrong}")
             continue
-        shown = "" if name not in fields or is_secret(fields[name]) else f", not {_short(given.value)}"
+        shown = "" if hidden else f", not {_short(given.value)}"
         lines.append(f"{name}{origin}: {message}{shown}")
     return UsageError(
         lines[0] if len(lines) == 1 else "\n  ".join(["settings cannot be used:", *lines]),
@@ -119,13 +127,15 @@ def readable(error: ValidationError, model: type[BaseModel], values: Values) -> 
     )
 
 
-def _wrong_option(path: tuple[int | str, ...], message: str, given: object) -> str:
+def _wrong_option(path: tuple[int | str, ...], message: str, given: object, *, hidden: bool) -> str:
     """What is wrong inside a JSON object. Only a number is repeated: a list, or a table that TOML's dots made, may hold a secret."""
     if not path or not isinstance(given, Mapping):
         return message
     option = str(path[0])
     value = given[option]
-    shown = f", not {value}" if isinstance(value, int | float) and not is_secret_option(option) else ""
+    shown = (
+        "" if hidden or is_secret_option(option) or not isinstance(value, int | float) else f", not {value}"
+    )
     return f"{option} {message}{shown}"
 
 

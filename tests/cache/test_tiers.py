@@ -1,10 +1,17 @@
 """The cache as the pipeline sees it, without Redis; what Redis does to it is in tests/integration/cache."""
 
+from collections.abc import Sequence
+from typing import cast
+
 import pytest
 from pydantic import SecretStr
 
 from worker.cache.connection import RedisConnection
+from worker.cache.key import Namer
+from worker.cache.memory import MemoryTier
+from worker.cache.redis import RedisReader
 from worker.cache.tiers import Cache, Remembered
+from worker.cache.value import pack, seal
 from worker.errors import UsageError
 from worker.settings import CacheSettings, RedisSettings
 from worker.telemetry import metrics
@@ -51,6 +58,25 @@ def test_nothing_is_remembered_with_no_entries_and_no_redis() -> None:
     off.put_many([(key, ANSWER)])
     assert off.get_many([key]) == {}
     assert off.get_many([]) == {}
+
+
+class Knowing:
+    """A reader whose Redis knows every key."""
+
+    def __init__(self, tag_key: bytes) -> None:
+        self._tag_key = tag_key
+
+    def get_many(self, keys: Sequence[bytes]) -> list[object]:
+        packed = pack(ANSWER)
+        assert packed is not None
+        return [seal(packed, key, self._tag_key) for key in keys]
+
+
+def test_what_redis_knew_counts_among_the_texts_in_memory() -> None:
+    namer = Namer("identity", b"secret")
+    one = Cache(namer, MemoryTier(100), cast("RedisReader", Knowing(namer.tag_key)))
+    assert len(one.get_many([one.key("review", str(number)) for number in range(5)])) == 5
+    assert metrics.REGISTRY.get_sample_value("tagline_cache_entries") == 5
 
 
 @pytest.mark.parametrize(

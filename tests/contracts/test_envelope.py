@@ -134,6 +134,16 @@ def test_a_malformed_trace_is_dropped_and_its_state_with_it(broken):
     assert (inbound.traceparent, inbound.tracestate) == (None, None)
 
 
+def test_a_leap_second_is_the_second_before():
+    expected = datetime(2016, 12, 31, 23, 59, 59, tzinfo=UTC)
+    for leap in ("2016-12-31T23:59:60Z", "2017-01-01T07:59:60+08:00"):
+        assert review(posted_at=leap).event_at == expected
+        assert review([*BINARY, ("ce_time", leap.encode())]).event_at == expected
+    assert review(posted_at="2016-12-31T23:59:60.25Z").event_at == expected.replace(microsecond=250_000)
+    assert review(posted_at="2016-12-31T23:59:61Z").reason is Reason.INVALID_FIELD
+    assert review(posted_at="2016-12-31T23:60:00Z").reason is Reason.INVALID_FIELD
+
+
 def test_times_are_taken_in_every_documented_form_and_become_utc():
     expected = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
     for posted_at in (
@@ -146,6 +156,9 @@ def test_times_are_taken_in_every_documented_form_and_become_utc():
         assert review(posted_at=posted_at).event_at == expected
     assert review([*BINARY, ("ce_time", b"2026-01-05T09:00:00+01:00")]).event_at == expected
     assert review([*BINARY, ("ce_time", b"yesterday")]).event_at is None
+    for tolerated in ("1767600000", "1767600000000"):
+        assert review(posted_at=tolerated).event_at == expected
+    assert review(posted_at="2026-01-05").event_at == datetime(2026, 1, 5, tzinfo=UTC)
     assert review(posted_at="yesterday").reason is Reason.INVALID_FIELD
     assert review(posted_at="9999-12-31T23:59:59-14:00").reason is Reason.INVALID_FIELD
     assert review([*BINARY, ("ce_time", b"9999-12-31T23:59:59-14:00")]).event_at is None

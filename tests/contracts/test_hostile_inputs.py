@@ -84,6 +84,31 @@ def test_a_hostile_value_gets_its_reason_or_is_tolerated_in_bounded_time(name):
         assert len(result.detail) < 200
 
 
+INVISIBLE = "\t\n\x00\x85\xad\u034f\u115f\u17b4\u180e\u200b\u2028\u202e\u3164\ufe0f\ufeff\uffa0\ufff9\U0001d173\U000e0001"
+
+
+@pytest.mark.parametrize("hidden", INVISIBLE, ids=lambda hidden: f"U+{ord(hidden):04X}")
+@pytest.mark.parametrize("field", ["review_id", "order_id"])
+def test_an_id_that_holds_what_nobody_sees_is_invalid(field, hidden):
+    result = decode(REVIEWS_POSTED, None, orjson.dumps(orjson.loads(GOOD) | {field: f"R{hidden}1"}), None)
+    assert isinstance(result, Rejection)
+    assert result.reason is Reason.INVALID_FIELD
+
+
+@pytest.mark.parametrize("blank", [" ", "\u00a0", "\u3000 \u2009"])
+def test_an_id_of_white_space_alone_is_invalid(blank):
+    result = decode(REVIEWS_POSTED, None, orjson.dumps(orjson.loads(GOOD) | {"listing_id": blank}), None)
+    assert isinstance(result, Rejection)
+    assert result.reason is Reason.INVALID_FIELD
+
+
+def test_an_id_may_hold_white_space_and_any_script():
+    for spoken in ("订单 9", " R 1 ", "№\u00a05", "a😀"):
+        result = decode(REVIEWS_POSTED, None, orjson.dumps(orjson.loads(GOOD) | {"listing_id": spoken}), None)
+        assert isinstance(result, Inbound)
+        assert result.event.listing_id == spoken
+
+
 def test_the_schema_registry_prefix_is_named_with_its_id():
     assert (
         "schema id 42" in decode(REVIEWS_POSTED, None, HOSTILE["a schema registry's framing"][0], None).detail

@@ -1,17 +1,19 @@
 """Exported contracts: in step with the code, and compatible with what subscribers built on."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 from typer.testing import CliRunner
 
 from worker.cli.contracts import app
 from worker.contracts import schemas
 from worker.contracts.asyncapi import asyncapi_document
-from worker.contracts.catalogue import CATALOGUE
+from worker.contracts.catalogue import CATALOGUE, LISTING_CREATED, REVIEW_POSTED
+from worker.contracts.envelope import Inbound, decode
 from worker.contracts.reasons import Reason, SkipReason
 from worker.contracts.topics import TOPICS
 from worker.errors import DataError
@@ -80,6 +82,70 @@ def test_input_schemas_are_open(type_):
     assert "additionalProperties" not in schemas.json_schema(type_)
 
 
+FORMATS = FormatChecker(formats=())
+
+
+@FORMATS.checks("date-time")
+def _is_date_time(value):
+    """RFC 3339, its calendar left to the reader: jsonschema brings no check of this format with it."""
+    shape = r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:(?:[0-5]\d|60)(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)"
+    return not isinstance(value, str) or re.fullmatch(shape, value) is not None
+
+
+LISTING = {"listing_id": "L-1", "seller_id": "S-1", "title": "Wool scarf"}
+REVIEW = {"review_id": "R-1", "listing_id": "L-1", "reviewer_id": "U-1", "body": "Lovely."}
+NO_TIMES = (
+    True,
+    [],
+    {},
+    "yesterday",
+    "",
+    "2026-01-05T08:30:61Z",
+    1e30,
+    253_402_300_800_000,
+    -62_135_596_800_001,
+)
+TIMES = (
+    None, "2026-01-05T08:30:00Z", "2026-01-05t08:30:00.123456789z", "2026-01-05T08:30:00+08:00", "2016-12-31T23:59:60Z",
+    1_767_601_800, 1_767_601_800.5, 1_767_601_800_000, -1, 0, 253_402_300_799_999, -62_135_596_800_000,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("type_", "base", "field", "accepted", "refused"),
+    [
+        (LISTING_CREATED, LISTING, "created_at", TIMES, NO_TIMES),
+        (REVIEW_POSTED, REVIEW, "posted_at", TIMES, NO_TIMES),
+        (
+            LISTING_CREATED,
+            LISTING,
+            "price",
+            [None, *({"amount": amount, "currency": "CNY"} for amount in (12, 12.5, 0, -1, 1e300))],
+            [{"amount": amount, "currency": "CNY"} for amount in ("12", True, None, [])]
+            + ["12", {"amount": 1}],
+        ),
+        (REVIEW_POSTED, REVIEW, "rating", (None, 1, 5, 5.0), ("5", True, 4.5, 0, 6)),
+        (REVIEW_POSTED, REVIEW, "verified_purchase", (None, True, False), ("true", 1, 0)),
+        (REVIEW_POSTED, REVIEW, "title", (None, "", "x" * 2_000), (5, True, "x" * 2_001)),
+        (REVIEW_POSTED, REVIEW, "locale", (None, "zh-CN"), (5, "x" * 36)),
+        (
+            REVIEW_POSTED,
+            REVIEW,
+            "order_id",
+            (None, "订单 9", " 9", "x" * 128),
+            ("", " ", "\u00a0", "9\u200b", "9\u3164", "9\ufe0f", "9\t", 9, "x" * 129),
+        ),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_the_exported_schema_and_the_reader_take_and_refuse_the_same(type_, base, field, accepted, refused):
+    schema = Draft202012Validator(schemas.json_schema(type_), format_checker=FORMATS)
+    for value, good in [*((value, True) for value in accepted), *((value, False) for value in refused)]:
+        event = base | {field: value}
+        read = decode(type_.topic, None, json.dumps(event).encode(), None)
+        assert (schema.is_valid(event), isinstance(read, Inbound)) == (good, good), value
+
+
 def test_every_dataschema_resolves():
     for type_ in CATALOGUE:
         assert schemas.resolve(type_.dataschema)["$id"] == type_.dataschema
@@ -142,6 +208,75 @@ def test_a_label_that_old_readers_do_not_know_is_incompatible(folder):
 
     edit(folder / "schemas/review.tagged.v1.json", had_two)
     assert "sentiment.label: published readers do not know neutral" in incompatible(folder)
+
+
+def drop_null(schema, name):
+    schema["properties"][name]["anyOf"].remove({"type": "null"})
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "found"),
+    [
+        (
+            "ranking.signal",
+            lambda old: drop_null(old, "review_id"),
+            "review_id: published readers do not know null",
+        ),
+        (
+            "ranking.signal",
+            lambda old: old["properties"]["weight"].update(maximum=0.5),
+            "weight: published readers do not know number with maximum 1, not 0.5",
+        ),
+        (
+            "ads.signal",
+            lambda old: old["properties"]["reasons"]["items"].update(type="integer"),
+            "reasons[]: published readers do not know string",
+        ),
+        (
+            "review.posted",
+            lambda old: old["properties"]["body"].update(maxLength=60_000),
+            "body: producers still send string with maxLength 60000, not 50000",
+        ),
+        (
+            "review.posted",
+            lambda old: old["properties"]["body"].update(anyOf=[{"type": "string"}, {"type": "null"}]),
+            "body: producers still send null",
+        ),
+        (
+            "review.posted",
+            lambda old: old["properties"]["rating"]["anyOf"][0].update(type="string"),
+            "rating: producers still send string",
+        ),
+        (
+            "review.posted",
+            lambda old: old["properties"]["review_id"].update(pattern="^.+$"),
+            "review_id: producers still send string with pattern ^.+$, not ^",
+        ),
+    ],
+    ids=["null", "range", "items", "length", "no null", "type", "pattern"],
+)
+def test_values_that_one_side_does_not_know_are_incompatible(folder, file, change, found):
+    """The committed state is made the older one, from which the code would then have departed."""
+    edit(folder / f"schemas/{file}.v1.json", change)
+    assert any(detail.startswith(found) for detail in incompatible(folder)), incompatible(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("ranking.signal", lambda old: old["properties"]["weight"].update(maximum=100)),
+        (
+            "ranking.signal",
+            lambda old: old["properties"]["weight"].update(anyOf=[{"type": "number"}, {"type": "null"}]),
+        ),
+        ("review.posted", lambda old: old["properties"]["body"].update(maxLength=500)),
+        ("review.posted", lambda old: drop_null(old, "title")),
+    ],
+    ids=["a narrower range", "never null", "a longer text", "null too"],
+)
+def test_publishing_less_and_accepting_more_is_drift_but_compatible(folder, file, change):
+    edit(folder / f"schemas/{file}.v1.json", change)
+    assert kinds(folder) == {"drift"}
 
 
 def test_a_new_optional_field_is_drift_but_compatible(folder):

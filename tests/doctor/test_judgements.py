@@ -23,7 +23,7 @@ GOOD_VERSIONS = {
     "confluent-kafka": "2.16.1",
     "redis": "8.1.0",
 }
-GOOD_CACHE = CacheFacts("9.1.2", "allkeys-lru", 256_000_000, 2_000_000, False, 0.4, 0.01)
+GOOD_CACHE = CacheFacts("9.1.2", "allkeys-lru", 256_000_000, 2_000_000, False, False, 0.4, 0.01)
 INPUT = ("listings.created.v1", 0)
 GOOD_CLUSTER = ClusterFacts(
     cluster_id="c",
@@ -77,8 +77,10 @@ def test_a_cache_set_up_as_advised_is_fine() -> None:
     ("change", "word"),
     [
         ({"policy": "noeviction"}, "noeviction"),
+        ({"policy": "?"}, "maxmemory-policy is ?"),
         ({"max_memory_bytes": 0}, "maxmemory"),
         ({"persistent": True}, "disk"),
+        ({"read_only": True}, "no writes"),
         ({"answer_ms": 40.0}, "40 ms"),
         ({"clock_ahead_s": -30.0}, "behind"),
         ({"clock_ahead_s": 30.0}, "ahead"),
@@ -90,6 +92,16 @@ def test_each_fault_of_a_cache_is_a_warning_with_a_hint(change: dict, word: str)
     assert finding.level is Level.WARNING, "the cache never stops the worker"
     assert word in finding.detail
     assert finding.hint
+
+
+@pytest.mark.parametrize("policy", ["volatile-lru", "volatile-lfu", "volatile-ttl", "volatile-random"])
+def test_a_policy_that_spares_what_never_expires_is_fine_because_every_entry_of_ours_does(
+    policy: str,
+) -> None:
+    (finding,) = cache.judge(replace(GOOD_CACHE, policy=policy), budget_ms=50)
+
+    assert finding.level is Level.OK
+    assert policy in finding.detail
 
 
 def test_no_redis_is_skipped_and_a_dead_one_is_a_warning() -> None:
@@ -181,6 +193,21 @@ def test_times_that_contradict_each_other_fail(settings: Settings, broker: dict,
     assert finding.exit_code is ExitCode.USAGE
     assert word in finding.detail
     assert finding.hint
+
+
+@pytest.mark.parametrize(
+    ("limit", "session_s", "shown"),
+    [
+        ("group.min.session.timeout.ms", 3, "at least 6 s"),
+        ("group.max.session.timeout.ms", 3_000, "at most 1800 s"),
+    ],
+)
+def test_a_broker_may_tell_only_one_of_its_limits(limit: str, session_s: int, shown: str) -> None:
+    settings = Settings(kafka=KafkaSettings(session_timeout_s=session_s, max_poll_interval_s=3_000))
+    (finding,) = timing.judge(settings, {limit: GOOD_CLUSTER.config[limit]})
+
+    assert finding.level is Level.FAILED
+    assert shown in finding.detail
 
 
 def test_exactly_once_without_a_lasting_id_is_a_warning() -> None:

@@ -94,3 +94,22 @@ def test_a_redis_user_that_may_not_ask_for_facts_is_a_warning_and_one_that_may_n
         server.stop()
     assert [[finding.level for finding in findings] for findings in found] == [["warning"], ["failed"]]
     assert "not how it is set up" in found[0][0].detail
+
+
+def test_a_redis_that_takes_no_writes_is_a_warning(tmp_path: Path) -> None:
+    reader = ("--user", "reader", "on", ">right", "~*", "+@all", "-set")
+    primary = PrivateValkey(*reader, folder=tmp_path).start()
+    replica = PrivateValkey("--replicaof", "127.0.0.1", str(primary.port), folder=tmp_path).start()
+    try:
+        found = [
+            check(load({"redis.url": url}))
+            for url in (primary.url.replace("//", "//reader:right@"), replica.url, primary.url)
+        ]
+    finally:
+        replica.stop()
+        primary.stop()
+    assert ["no writes" in " ".join(finding.detail for finding in findings) for findings in found] == [
+        True,
+        True,
+        False,
+    ]

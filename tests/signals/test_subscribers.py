@@ -3,6 +3,7 @@
 import orjson
 import pytest
 
+from worker.classify.normalise import normalise
 from worker.contracts.envelope import decode
 from worker.contracts.sentiment import scores_of
 from worker.contracts.topics import LISTINGS_CREATED, REVIEWS_POSTED
@@ -74,6 +75,15 @@ def test_ranking_gets_the_score_and_the_review():
 )
 def test_ads_are_blocked_by_claims_and_by_tone_but_not_by_honesty(title, scores, expected):
     assert ads(title, scores) == expected
+
+
+@pytest.mark.parametrize("claim", ["全网第一", "全\u200b网第一", "ＮＯ．１", "lowest\tprice"])
+def test_a_claim_in_the_part_that_normalisation_cuts_is_not_advertised(claim):
+    title = f"好{'…' * 700} {claim} {'…' * 700}好"
+    text, cut_short = normalise(title)
+    assert cut_short
+    fields = ads_signal(listing(title), POSITIVE._replace(truncated=True), text).fields
+    assert (fields["eligible"], fields["reasons"]) == (False, ["superlative_claim"])
 
 
 def test_reviews_have_no_say_in_advertising_and_listings_none_in_care():

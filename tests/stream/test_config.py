@@ -133,6 +133,14 @@ def test_what_the_worker_owns_cannot_be_passed_through(name: str) -> None:
     assert OWNED[name] in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "name", ["plugin.library.paths", "ssl.engine.location", "ssl.providers", "sasl.kerberos.kinit.cmd"]
+)
+def test_nothing_that_loads_or_runs_code_can_be_passed_through(name: str) -> None:
+    with pytest.raises(UsageError, match="loads or runs code"):
+        admin_config(settings(client_options={name: "evil.so"}))
+
+
 @pytest.mark.parametrize("name", ["error_cb", "test.mock.num.brokers", "default.topic.config", "logger"])
 def test_callbacks_and_test_properties_cannot_be_passed_through(name: str) -> None:
     with pytest.raises(UsageError, match=name):

@@ -4,7 +4,9 @@ import contextlib
 import json
 import socket
 import threading
+import time
 import urllib.error
+from collections.abc import Callable
 
 import pytest
 
@@ -12,7 +14,7 @@ from tests.direct_http import DIRECT
 from worker.errors import UsageError
 from worker.settings import TelemetrySettings
 from worker.telemetry import metrics
-from worker.telemetry.health import HealthState, serve_health
+from worker.telemetry.health import MOST_CONNECTIONS, HealthState, serve_health
 
 ANY_PORT = TelemetrySettings(port=0)
 
@@ -144,3 +146,70 @@ def test_a_client_that_says_nothing_or_nonsense_delays_nobody_and_leaves_no_thre
         if "process_request_thread" in thread.name:
             thread.join(10)
     assert threading.active_count() <= before
+
+
+def connected(address: str) -> socket.socket:
+    host, port = address.split(":")
+    return socket.create_connection((host, int(port)), timeout=5)
+
+
+def dribble(client: socket.socket) -> None:
+    for _ in range(100):
+        client.sendall(b"G")
+        time.sleep(0.05)
+
+
+def answering() -> int:
+    return sum("process_request_thread" in thread.name for thread in threading.enumerate())
+
+
+def test_a_client_that_dribbles_is_hung_up_on() -> None:
+    with serve_health(HealthState(stuck_after_s=10), ANY_PORT, request_timeout_s=0.5) as address:
+        assert address is not None
+        with connected(address) as client, pytest.raises(OSError, match=r"reset|[Bb]roken pipe"):
+            dribble(client)
+        assert get(address, "/livez")[0] == 200
+
+
+def test_a_client_that_never_takes_its_answer_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "render", lambda: b"x" * 100_000_000)
+    before = answering()
+    with serve_health(HealthState(stuck_after_s=10), ANY_PORT, request_timeout_s=0.5) as address:
+        assert address is not None
+        with connected(address) as client:
+            client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            wait_until(lambda: answering() > before)
+            wait_until(lambda: answering() == before)
+
+
+def test_many_silent_clients_take_a_bounded_number_of_threads_and_only_for_a_while() -> None:
+    before = answering()
+    with (
+        contextlib.ExitStack() as silent,
+        serve_health(HealthState(stuck_after_s=10), ANY_PORT, request_timeout_s=1.0) as address,
+    ):
+        assert address is not None
+        most = 0
+        for _ in range(3 * MOST_CONNECTIONS):
+            silent.enter_context(connected(address))
+            most = max(most, answering() - before)
+        assert most <= MOST_CONNECTIONS
+        wait_until(lambda: answering() == before)
+        assert get(address, "/livez")[0] == 200
+
+
+def test_the_end_of_the_server_hangs_up_on_everybody() -> None:
+    before = answering()
+    with contextlib.ExitStack() as silent:
+        with serve_health(HealthState(stuck_after_s=10), ANY_PORT) as address:
+            assert address is not None
+            silent.enter_context(connected(address))
+            wait_until(lambda: answering() == before + 1)
+        wait_until(lambda: answering() == before, at_most_s=2)
+
+
+def wait_until(true: Callable[[], bool], at_most_s: float = 10) -> None:
+    end = time.monotonic() + at_most_s
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)

@@ -200,3 +200,18 @@ def test_unloggable_values_do_not_raise(lines: Callable[[], list[dict[str, Any]]
     log.info("odd", odd=Odd(), surrogate="\ud800", nan=float("nan"), huge=10**30, mixed={1: 2, b"x": 3})
     (line,) = lines()
     assert line["odd"] == "<Odd>"
+
+
+def test_a_flood_of_one_kind_from_librdkafka_hides_no_other(
+    lines: Callable[[], list[dict[str, Any]]],
+) -> None:
+    said = [
+        *(("FAIL", f"sasl_ssl://broker-{n}:9093: Connection refused (after {n}ms)") for n in range(20)),
+        ("FAIL", "sasl_ssl://broker-1:9093: SASL authentication error"),
+        ("MAXPOLL", "Application maximum poll interval (300000ms) exceeded by 12ms"),
+    ]
+    for facility, message in said:
+        kafka_logger().error("%s [%s] %s", facility, "rdkafka#consumer-1", message)
+    events = [line["event"] for line in lines()]
+    assert len(events) == 7
+    assert [any(kind in event for event in events) for kind in ("refused", "SASL", "MAXPOLL")] == [True] * 3

@@ -86,8 +86,7 @@ class Cache:
     def put_many(self, items: Iterable[tuple[bytes, Remembered]]) -> None:
         """Remember these: in memory now, in Redis soon. An answer that packing would change is not remembered."""
         packed = [(key, answer) for key, remembered in items if (answer := pack(remembered)) is not None]
-        self._memory.put_many(packed)
-        metrics.CACHE_ENTRIES.set(len(self._memory))
+        self._hold(packed)
         if self._writer is not None and packed:
             self._writer.put_many(packed)
 
@@ -98,6 +97,11 @@ class Cache:
             self._writer.close(timeout_s)
         if self._reader is not None:
             self._reader.close(max(0.1, deadline - time.monotonic()))
+
+    def _hold(self, packed: Sequence[tuple[bytes, bytes]]) -> None:
+        """Remember in this process."""
+        self._memory.put_many(packed)
+        metrics.CACHE_ENTRIES.set(len(self._memory))
 
     def _look_further(self, missing: list[bytes], answers: dict[bytes, Remembered]) -> None:
         """Ask Redis, add what it knows to `answers` and to the memory."""
@@ -113,7 +117,7 @@ class Cache:
             else:
                 found.append((key, packed))
                 answers[key] = unpack(packed)
-        self._memory.put_many(found)
+        self._hold(found)
         if found:
             self._redis_hits.inc(len(found))
         if len(missing) > len(found):

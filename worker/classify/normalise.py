@@ -8,6 +8,8 @@ import re
 import unicodedata
 from typing import NamedTuple
 
+from worker.characters import INVISIBLE
+
 NORMALISER_VERSION = 2
 
 MAX_CHARACTERS = 2_000
@@ -20,15 +22,8 @@ _NFKC_FACTOR = 2
 """Characters given to NFKC, per character of the cap. NFKC sorts combining marks in quadratic time and can grow a
 character 18 times, so its input is the one to keep short."""
 
-# Characters that show nothing: controls that are not white space, soft hyphen, joiners, bidi marks, fillers, variation
-# selectors, tags, annotations, lone surrogates (which no tokenizer can encode). Spelled out, not taken from Unicode
-# categories, because these change with the Python version. No other character has one of these in its NFKC form.
-_INVISIBLE = (
-    "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
-    "\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-)
-_DROP = re.compile(f"[{_INVISIBLE}]+")
+# No other character has one of these in its NFKC form.
+_DROP = re.compile(f"[{INVISIBLE}]+")
 
 # Letters of other scripts that look like Latin ones, and those. Written into English they hide a word from the model and from
 # the lexicons, and a reader sees no difference.
@@ -38,7 +33,7 @@ _DOUBLES = str.maketrans(
 _DOUBLE = re.compile(f"[{''.join(map(chr, _DOUBLES))}]")
 _LATIN = re.compile(r"[A-Za-z]")
 _LOWER = str.maketrans({letter: letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"})
-_ODD = re.compile(f"[{_INVISIBLE}{''.join(map(chr, _DOUBLES))}]")
+_ODD = re.compile(f"[{INVISIBLE}{''.join(map(chr, _DOUBLES))}]")
 
 SHOUTED_LETTERS = 12
 """A text in capitals with so many Latin letters is shouted. With fewer they may be a brand in a Chinese text, or a size."""

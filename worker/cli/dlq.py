@@ -66,10 +66,10 @@ def list_(
         return
     for _, _, one in newest:
         typer.echo(
-            f"{one['at']:36} {one['reason']:24} {one['stage']:9} attempts {one['attempts']}  "
+            f"{one['at']:36} {printable(one['reason']):24} {printable(one['stage']):9} attempts {one['attempts']}  "
             f"redrives {one['redrives']}  {_age(one['timestamp_ms'])}"
         )
-    counted = ", ".join(f"{count} {reason}" for reason, count in totals.most_common())
+    counted = ", ".join(f"{count} {printable(reason)}" for reason, count in totals.most_common())
     typer.echo(f"{totals.total()} dead letters{': ' if counted else ''}{counted}", err=True)
     if totals.total() > len(newest):
         typer.echo(f"the newest {len(newest)} are listed; --limit lists more", err=True)
@@ -151,7 +151,7 @@ def redrive(
         counts = {"redriven": sent, "dry_run": dry_run, "by_reason": report.reasons, "left": report.verdicts}
         typer.echo(json.dumps(counts | {"redriven_before": report.already}))
         return
-    by_reason = ", ".join(f"{count} {name}" for name, count in report.reasons.most_common())
+    by_reason = ", ".join(f"{count} {printable(name)}" for name, count in report.reasons.most_common())
     typer.echo(f"{'would redrive' if dry_run else 'redriven'} {sent}{f' ({by_reason})' if by_reason else ''}")
     for verdict, count in report.verdicts.most_common():
         typer.echo(f"left {count}: {verdict}")

@@ -2,7 +2,8 @@
 
 Two questions by example, because that is how it fails in practice: does an *old reader accept a new example*, and does
 the *new reader accept an old example*? Readers are tolerant, so unknown fields never count. Two more by comparing the
-schemas, for what an example need not show: a field that was promised and is gone, and an input that asks for more.
+schemas, for what an example need not show: a field that was promised and is gone, an input that asks for more, and values that
+may be published or are refused where they were not.
 """
 
 from collections.abc import Iterator, Sequence
@@ -45,6 +46,7 @@ def incompatibilities(
             if required and not before.get(path)
         ]
     problems += _enumerations(type_, old_schema, new_schema)
+    problems += _values(type_, old_schema, new_schema)
     return problems
 
 
@@ -106,6 +108,61 @@ def _enums(schema: Schema, root: Schema, prefix: str = "") -> Iterator[tuple[str
             if "enum" in branch:
                 yield f"{prefix}{name}", frozenset(map(str, branch["enum"]))
             yield from _enums(branch, root, f"{prefix}{name}.")
+
+
+_LEAST = ("minimum", "exclusiveMinimum", "minLength", "minItems")
+_MOST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
+
+
+def _values(type_: MessageType, old: Schema, new: Schema) -> Iterator[str]:
+    """Types, limits and patterns: a published value may not become one that was not, an accepted one may not be refused."""
+    before, after = dict(_kinds(old, old)), dict(_kinds(new, new))
+    for path in sorted(before.keys() & after.keys()):
+        # A published value needs room in what readers knew, a sent one in what the reader takes now.
+        sent, room = (after[path], before[path]) if type_.direction == "out" else (before[path], after[path])
+        verdict = "published readers do not know" if type_.direction == "out" else "producers still send"
+        for kind, limits in sent.items():
+            # Whole numbers are numbers too.
+            fitting = room.get(kind, room.get("number") if kind == "integer" else None)
+            if fitting is None:
+                yield f"{path}: {verdict} {kind}"
+                continue
+            wide = [name for name in (*_LEAST, *_MOST, "pattern") if _exceeds(name, limits, fitting)]
+            for name in wide:
+                yield f"{path}: {verdict} {kind} with {name} {limits.get(name, 'unlimited')}, not {fitting[name]}"
+
+
+def _exceeds(name: str, sent: Schema, room: Schema) -> bool:
+    """Whether `sent` allows what `room` does not. Of two patterns nobody can say, so another one counts."""
+    if name not in room:
+        return False
+    if name not in sent:
+        return True
+    if name == "pattern":
+        return bool(sent[name] != room[name])
+    return bool(sent[name] < room[name] if name in _LEAST else sent[name] > room[name])
+
+
+def _kinds(schema: Schema, root: Schema, prefix: str = "") -> Iterator[tuple[str, dict[str, Schema]]]:
+    """Every property's dotted path (``[]`` for items), and by type the part of the schema that speaks of it."""
+    for name, part in _resolved(schema, root).get("properties", {}).items():
+        yield from _kinds_of(part, root, f"{prefix}{name}")
+
+
+def _kinds_of(part: Schema, root: Schema, path: str) -> Iterator[tuple[str, dict[str, Schema]]]:
+    part = _resolved(part, root)
+    branches = [_resolved(branch, root) for branch in part.get("anyOf", (part,))]
+    kinds = {
+        kind: branch
+        for branch in branches
+        for kind in ([branch["type"]] if isinstance(branch.get("type"), str) else branch.get("type", ()))
+    }
+    if kinds:  # a part that names no type takes any
+        yield path, kinds
+    for branch in branches:
+        yield from _kinds(branch, root, f"{path}.")
+        if "items" in branch:
+            yield from _kinds_of(branch["items"], root, f"{path}[]")
 
 
 def _resolved(schema: Schema, root: Schema) -> Schema:

@@ -3,11 +3,12 @@
 Readers are tolerant where it costs nothing and strict where a guess would end up in somebody's ranking:
 
 * unknown fields are ignored, whatever they hold (a ``NaN`` too); of a key that occurs twice the last one counts;
-* a field of the wrong type is an error: a number is not a title, ``"5"`` and ``true`` are not ratings;
+* a field of the wrong type is an error: a number is not a title, ``"5"`` and ``true`` are neither ratings nor prices;
 * every string has a limit in characters, checked here, before normalisation; the normaliser has its own afterwards;
-* ids may not hold control or invisible characters, because they become keys and headers; texts may (the normaliser
-  drops them);
-* times are RFC 3339 strings or Unix times in seconds or milliseconds; one without a zone is taken as UTC.
+* ids may not hold control or invisible characters or be blank, because they become keys and headers; texts may (the
+  normaliser drops them);
+* times are RFC 3339 strings or Unix times in seconds or milliseconds, these in a string too; one without a zone is taken as
+  UTC, a date alone as its midnight, and a leap second as the second before.
 
 Events are told apart by ``type(event) is ...``: ``isinstance`` of a pydantic model runs Python code, 0.4 us each time (measured),
 and a record is asked six times. The models are final, so the two mean the same.
@@ -16,17 +17,27 @@ and a record is asked six times. The models are final, so the two mean the same.
 from datetime import UTC, datetime
 from typing import Annotated, final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from worker.characters import UNPRINTABLE_BASIC, UNPRINTABLE_ENCODED
 
 TITLE_MAX_CHARS = 2_000
 BODY_MAX_CHARS = 50_000
+
+
+def _id_pattern(unprintable: str) -> str:
+    """None of these, and not white space alone."""
+    return rf"^[^{unprintable}]*[^{unprintable}\s][^{unprintable}]*$"
+
 
 Id = Annotated[
     str,
     Field(
         min_length=1,
         max_length=128,
-        pattern=r"^[^\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+$",
+        pattern=_id_pattern(UNPRINTABLE_ENCODED),
+        # The exported schema says less than the reader: many engines cannot read classes beyond U+FFFF.
+        json_schema_extra={"pattern": _id_pattern(UNPRINTABLE_BASIC)},
     ),
 ]
 _Locale = Annotated[str, Field(max_length=35)]
@@ -41,6 +52,32 @@ _Rating = Annotated[int, Field(strict=True, ge=1, le=5), BeforeValidator(_whole)
 _Flag = Annotated[bool, Field(strict=True)]
 
 
+def without_leap_second(value: str) -> str:
+    """A time with second 60, which RFC 3339 allows and Python cannot hold, as the second before; any other text as it is."""
+    return f"{value[:17]}59{value[19:]}" if value[16:19] == ":60" else value
+
+
+def _time(value: object) -> object:
+    return without_leap_second(value) if isinstance(value, str) else value
+
+
+_Time = Annotated[
+    datetime | None,
+    BeforeValidator(_time),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "date-time"},
+                # The years 1 and 9999 in milliseconds: what Python can hold.
+                {"type": "number", "minimum": -62_135_596_800_000, "maximum": 253_402_300_799_999},
+                {"type": "null"},
+            ],
+            "description": "RFC 3339, or Unix seconds, or milliseconds when beyond 20,000,000,000 (the year 2603).",
+        }
+    ),
+]
+
+
 class _Read(BaseModel):
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
@@ -48,7 +85,7 @@ class _Read(BaseModel):
 class Price(_Read):
     """What a listing costs. Carried for readers of the same topic; tagging does not use it."""
 
-    amount: float
+    amount: Annotated[float, Field(strict=True)]
     currency: Annotated[str, Field(min_length=1, max_length=8)]
 
 
@@ -64,7 +101,7 @@ class ListingCreated(_Read):
     brand: Annotated[str, Field(max_length=256)] | None = None
     price: Price | None = None
     locale: _Locale | None = None
-    created_at: datetime | None = None
+    created_at: _Time = None
 
 
 @final
@@ -80,7 +117,7 @@ class ReviewPosted(_Read):
     order_id: Id | None = None
     verified_purchase: _Flag | None = None
     locale: _Locale | None = None
-    posted_at: datetime | None = None
+    posted_at: _Time = None
 
 
 def text_of(event: ListingCreated | ReviewPosted) -> str:

@@ -1,6 +1,7 @@
 """Is Redis a cache that the worker can lean on? Its absence or failure never changes an output, only the speed."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import redis
@@ -27,6 +28,8 @@ class CacheFacts:
     max_memory_bytes: int
     used_memory_bytes: int
     persistent: bool
+    read_only: bool
+    """A replica that takes no writes, or a user who may not SET, as far as the server tells."""
     answer_ms: float
     clock_ahead_s: float
     """Its clock less this machine's."""
@@ -40,6 +43,7 @@ def gather(url: str) -> CacheFacts:
         seconds, microseconds = client.time()
         took_s = time.perf_counter() - started
         server, memory, persistence = client.info("server"), client.info("memory"), client.info("persistence")
+        read_only = _is_read_only_replica(client.info("replication")) or not _may_write(client)
         saves = client.config_get("save").get("save", "") if _may_read_config(client) else ""
     return CacheFacts(
         version=str(server.get("valkey_version") or server.get("redis_version", "?")),
@@ -47,6 +51,7 @@ def gather(url: str) -> CacheFacts:
         max_memory_bytes=int(memory.get("maxmemory", 0)),
         used_memory_bytes=int(memory.get("used_memory", 0)),
         persistent=bool(persistence.get("aof_enabled")) or bool(saves),
+        read_only=read_only,
         answer_ms=took_s * 1000,
         clock_ahead_s=seconds + microseconds / 1e6 - (before + took_s / 2),
     )
@@ -73,14 +78,23 @@ def _may_read(url: str) -> bool:
 
 
 def judge(facts: CacheFacts, budget_ms: float) -> list[Finding]:
-    """Policy, memory, persistence, speed and clock."""
+    """Policy, writes, memory, persistence, speed and clock."""
     findings = []
-    if not facts.policy.startswith("allkeys-"):
+    # Every entry of the worker's expires, so the volatile policies may let any of them go; only others' keys may stay for ever.
+    if not facts.policy.startswith(("allkeys-", "volatile-")):
         findings.append(
             warning(
                 "redis",
                 f"maxmemory-policy is {facts.policy}: when memory is full it refuses writes",
                 "CONFIG SET maxmemory-policy allkeys-lru",
+            )
+        )
+    if facts.read_only:
+        findings.append(
+            warning(
+                "redis",
+                "it takes no writes from this worker: what it finds out is remembered in its own memory only",
+                "name the primary in redis.url, not a replica, and allow this user SET on tl:*",
             )
         )
     if facts.max_memory_bytes == 0:
@@ -127,7 +141,7 @@ def check(settings: Settings) -> list[Finding]:
                 warning(
                     "redis",
                     f"answers, but not how it is set up: {error}",
-                    "the worker can use it; to have memory and policy checked, allow this user INFO and TIME",
+                    "the worker can read it; to have memory, policy and writes checked, allow this user INFO, TIME and ACL",
                 )
             ]
         return [
@@ -160,3 +174,17 @@ def _may_read_config(client: redis.Redis) -> bool:
     except redis.ResponseError:  # renamed or forbidden, as managed services do
         return False
     return True
+
+
+def _is_read_only_replica(replication: Mapping[str, object]) -> bool:
+    return replication.get("role") == "slave" and bool(replication.get("slave_read_only", 1))
+
+
+def _may_write(client: redis.Redis) -> bool:
+    """Whether this user may SET, by a rehearsal that writes nothing. True where it is not told: before Redis 7, or forbidden."""
+    try:
+        user = client.acl_whoami()
+        name = user.decode() if isinstance(user, bytes) else user
+        return client.acl_dryrun(name, "SET", *PROBE, "", "EX", 1) in (b"OK", "OK")
+    except redis.ResponseError:
+        return True

@@ -45,8 +45,8 @@ def _group_times(settings: Settings, broker: Mapping[str, str]) -> list[Finding]
         findings.append(
             failed(
                 "time-outs",
-                f"kafka.session_timeout_s {session:g} is outside what the broker allows ({low:g} to {high:g} s)",
-                "choose a value between them: the broker refuses to let the worker join",
+                f"kafka.session_timeout_s {session:g} is outside what the broker allows ({_range(low, high)} s)",
+                "choose a value within that: the broker refuses to let the worker join",
                 ExitCode.USAGE,
             )
         )
@@ -78,6 +78,13 @@ def _transaction_times(settings: Settings, broker: Mapping[str, str]) -> list[Fi
             )
         )
     return findings
+
+
+def _range(low: float | None, high: float | None) -> str:
+    """A broker may tell only one of its limits: not every principal may read all of its configuration."""
+    if low is None:
+        return f"at most {high:g}"
+    return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
 
 
 def _seconds(broker: Mapping[str, str], name: str) -> float | None:

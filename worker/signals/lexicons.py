@@ -18,45 +18,53 @@ _SUPERLATIVES_ZH = (
     r"|(?:国家|世界|宇宙|全球|殿堂|史诗)级(?!别)"
     r"|顶级|极品(?!飞车)|至尊|独一无二|绝无仅有|史无前例|前所未有|天下无双|无与伦比|唯一正品|王牌|冠军品牌|全网最|全球最|史上最|世界领先|遥遥领先"
 )
+# Word borders count ASCII letters alone, here and below: an English word glued to a Chinese one still ends where it ends.
 _SUPERLATIVES_EN = (
-    r"\bbest\b(?![ -]?(?:before|by|man|regards|wishes|friends?|bud(?:dy|dies))\b)|\b(?:no|nr)\.? ?1\b|\bnumber ?(?:1|one)\b|#1\b|\bworld(?:'?s)?[ -]?(?:finest|leading|class|first)\b"
-    r"|\b(?:cheapest|greatest|finest|unbeatable|unrivall?ed|unparalleled|peerless|top[ -]rated|lowest price)\b"
+    r"(?a:\bbest\b(?![ -]?(?:before|by|man|regards|wishes|friends?|bud(?:dy|dies))\b)|\b(?:no|nr)\.? ?1\b|\bnumber ?(?:1|one)\b|#1\b"
+    r"|\bworld(?:'?s)?[ -]?(?:finest|leading|class|first)\b"
+    r"|\b(?:cheapest|greatest|finest|unbeatable|unrivall?ed|unparalleled|peerless|top[ -]rated|lowest price)\b)"
 )
 SUPERLATIVE = re.compile(f"{_SUPERLATIVES_ZH}|{_SUPERLATIVES_EN}")
 """Claims that the Advertising Law of China (article 9, 3) and most marketplaces' rules forbid."""
 
+# In front of the words of condition: new goods say what they are not, and 完美无瑕 praises.
+_NOT_ZH = r"(?<![非无没未不防抗零])(?<!不是)(?<!没有)(?<!拒绝)"
+_NOT_EN = r"(?<!\bno )(?<!\bnot )(?<!\bnever )(?<!\bwithout )(?<!\bzero )"
+
 CONDITION = re.compile(
-    r"二手|[六七八九5-9]5?成新|9[0-9]新|旧款转让|闲置|翻新|官翻|瑕疵|尾货|微瑕|样品|展示机|配件机|损坏|故障(?!诊断|检测|码|灯)"
-    r"|(?<![未防无不抗没])(?:划痕|磕碰|掉漆|裂痕|破损|拆封|维修过)|有修(?![身复饰护颜])"
-    r"|(?<!never )(?<!be )\bused\b(?! (?:for|as|in|with|to|by|on|outdoors|indoors)\b)"
+    rf"{_NOT_ZH}(?:二手|[五六七八九几5-9]成新|旧款转让|闲置|翻新|官翻|瑕疵|尾货|微瑕|样品|展示机|配件机|损坏|故障(?!诊断|检测|码|灯)"
+    r"|划痕|磕碰|掉漆|裂痕|破损|拆封|维修过)|有修(?![身复饰护颜])"
+    # 95新 is a grade of wear. 满199新人 is a price and a new customer, 99新款 a year.
+    rf"|{_NOT_ZH}(?<!\d)9[0-9]新(?![款品人客版年春秋]|用户|会员)"
+    rf"|(?a:{_NOT_EN}(?:(?<!be )\bused\b(?! (?:for|as|in|with|to|by|on|outdoors|indoors)\b)"
     r"|\b(?:pre-?owned|second[ -]?hand|refurbished|renewed|open[ -]box|for parts|not working|as[ -]is|dent(?:s|ed)?|faulty"
-    r"|defect(?:s|ive)?|display model|factory seconds)\b"
-    r"|(?<!no )(?<!anti)(?<!anti[ -])(?<!without )\bscratch(?:es|ed)?\b(?![ -]?(?:resist|proof|remov|free|guard|protect))"
-    r"|(?<!no )\bcrack(?:s|ed)?\b(?! (?:pepper|wheat|black|resist|heel))|\bdamaged\b(?! (?:hair|skin|nail))"
-    r"|(?<!be )\bworn\b(?! (?:as|with|by|on|over|under)\b)"
+    r"|defect(?:s|ive)?|display model|factory seconds)\b(?![ -]free\b)"
+    r"|(?<!anti)(?<!anti[ -])\bscratch(?:es|ed)?\b(?![ -]?(?:resist|proof|remov|free|guard|protect))"
+    r"|\bcrack(?:s|ed)?\b(?! (?:pepper|wheat|black|resist|heel))|\bdamaged\b(?! (?:hair|skin|nail))"
+    r"|(?<!be )\bworn\b(?! (?:as|with|by|on|over|under)\b)))"
 )
 """A seller says that the goods are used, repaired or faulty."""
 
 ASPECT = re.compile(
     r"(?P<safety>爆炸|起火|着火|冒烟|漏电|触电|烫伤|割伤|划伤|受伤|过敏|中毒|拉肚子|呕吐|有毒|甲醛|发霉|过期|变质|异物|虫子|刺鼻"
-    r"|\b(?:explod\w+|caught fire|on fire|smok(?:e|ing)\b|burn(?:t|ed|s)?\b|electric shock|injur\w+|hurt\b|allerg\w+|rash\b|poison\w*"
-    r"|toxic|mou?ldy?\b|expired|unsafe|dangerous|hazard\w*))"
+    r"|(?a:\b(?:explod\w+|caught fire|on fire|smok(?:e|ing)\b|burn(?:t|ed|s)?\b|electric shock|injur\w+|hurt\b|allerg\w+|rash\b|poison\w*"
+    r"|toxic|mou?ldy?\b|expired|unsafe|dangerous|hazard\w*)))"
     r"|(?P<authenticity>假货|假的|冒牌|山寨|高仿|仿品|盗版|非正品|不是正品|正品吗"
-    r"|\b(?:fakes?\b|counterfeits?\b|knock-?off|replica|not (?:genuine|authentic|original)|imitation))"
+    r"|(?a:\b(?:fakes?\b|counterfeits?\b|knock-?off|replica|not (?:genuine|authentic|original)|imitation)))"
     r"|(?P<quality>质量|品质|做工|材质|材料|面料|坏了|断了|裂开|开线|掉色|褪色|起球|变形|松动|不耐用|不结实|失灵|卡顿|异味|掉毛|漏水|漏气|漏油|粗糙|次品|不能用"
-    r"|\b(?:quality|broke\w*|broken|cheaply made|flimsy|fell apart|fall(?:s|ing)? apart|stopp?(?:ed|s) working|does(?: not|n'?t) work"
-    r"|did(?: not|n'?t) work|defect\w*|tore\b|torn\b|rips?\b|ripped|faded|leak\w*|cracked|junk\b|poorly made|wore out))"
+    r"|(?a:\b(?:quality|broke\w*|broken|cheaply made|flimsy|fell apart|fall(?:s|ing)? apart|stopp?(?:ed|s) working|does(?: not|n'?t) work"
+    r"|did(?: not|n'?t) work|defect\w*|tore\b|torn\b|rips?\b|ripped|faded|leak\w*|cracked|junk\b|poorly made|wore out)))"
     r"|(?P<delivery>物流|快递|发货|送货|配送|派送|包裹|包装|外盒|少发|漏发|发错|丢件|没收到|未收到|还没到|延误|压坏"
-    r"|\b(?:deliver\w*|shipp\w+|shipment|courier|package\b|packag(?:ed|ing)|parcel|arriv\w+|late\b|lost in|never (?:came|received)"
-    r"|missing))"
+    r"|(?a:\b(?:deliver\w*|shipp\w+|shipment|courier|package\b|packag(?:ed|ing)|parcel|arriv\w+|late\b|lost in|never (?:came|received)"
+    r"|missing)))"
     r"|(?P<service>客服|服务|售后|态度|退货|退款|退换|换货|保修|不理人|不回复|敷衍|推诿|踢皮球|商家|卖家|店家"
-    r"|\b(?:customer (?:service|support|care)|service\b|support\b|seller\b|rude\b|refunds?\b|refunded|return(?:s|ed)?\b|warranty"
-    r"|no (?:response|reply)|unhelpful|ignored))"
+    r"|(?a:\b(?:customer (?:service|support|care)|service\b|support\b|seller\b|rude\b|refunds?\b|refunded|return(?:s|ed)?\b|warranty"
+    r"|no (?:response|reply)|unhelpful|ignored)))"
     r"|(?P<price>价格|价钱|太贵|好贵|贵了|降价|涨价|差价|保价|性价比|不值|智商税|坑钱|乱收费|虚标原价"
-    r"|\b(?:pric\w+|expensive|overpriced|rip-?off|waste of money|not worth|money back|cost(?:s|ly)?\b))"
+    r"|(?a:\b(?:pric\w+|expensive|overpriced|rip-?off|waste of money|not worth|money back|cost(?:s|ly)?\b)))"
     r"|(?P<description>描述|不符|图片|实物|色差|尺码|尺寸|偏大|偏小|大小|货不对板|虚假宣传|宣传|照片|介绍"
-    r"|\b(?:describ\w+|description|pictur\w+|photos?\b|advertis\w+|mislead\w+|wrong (?:size|colou?r|item|product)|siz(?:e|ing)\b"
-    r"|too (?:small|big|large|tight)|not as|looks? nothing like))"
+    r"|(?a:\b(?:describ\w+|description|pictur\w+|photos?\b|advertis\w+|mislead\w+|wrong (?:size|colou?r|item|product)|siz(?:e|ing)\b"
+    r"|too (?:small|big|large|tight)|not as|looks? nothing like)))"
 )
 """What a complaint is about; the name of the group is the aspect's code."""
 

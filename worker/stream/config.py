@@ -29,6 +29,7 @@ _OFFSETS = "offsets are stored only after the outputs are safe"
 _SAFE = "an output may be neither lost nor reordered"
 _ADDRESS = "it has a setting of its own"
 _SECURITY = "it has a setting of its own, which refuses insecure choices"
+_CODE = "it loads or runs code"
 
 OWNED: Final[Mapping[str, str]] = {
     "enable.auto.commit": _OFFSETS,
@@ -76,7 +77,10 @@ OWNED: Final[Mapping[str, str]] = {
     "ssl.key.location": _SECURITY,
     "enable.ssl.certificate.verification": "it would accept any broker",
     "ssl.endpoint.identification.algorithm": "it would accept any host with a valid certificate",
-    "plugin.library.paths": "it loads code into the process",
+    "plugin.library.paths": _CODE,
+    "ssl.engine.location": _CODE,
+    "ssl.providers": _CODE,
+    "sasl.kerberos.kinit.cmd": _CODE,
 }
 """Property to the reason why it cannot be passed through."""
 

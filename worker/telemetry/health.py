@@ -11,8 +11,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import orjson
 import structlog
@@ -24,7 +25,9 @@ from worker.telemetry import metrics
 log = structlog.get_logger(__name__)
 
 REQUEST_TIMEOUT_S = 5.0
-"""A client that sends nothing for this long is hung up on."""
+"""A client that has not sent its request and taken its answer by then is hung up on, however busily it dribbles."""
+MOST_CONNECTIONS = 32
+"""Probes and scrapers are a handful; each connection is a thread and a socket, and those beyond this many are closed."""
 
 
 class HealthState:
@@ -75,7 +78,9 @@ class HealthState:
 
 
 @contextmanager
-def serve_health(state: HealthState, settings: TelemetrySettings) -> Iterator[str | None]:
+def serve_health(
+    state: HealthState, settings: TelemetrySettings, *, request_timeout_s: float = REQUEST_TIMEOUT_S
+) -> Iterator[str | None]:
     """Serve on a thread of its own while the body runs; yields ``host:port``, or None when it is turned off.
 
     A port that somebody else has is no reason not to tag: another one is taken, loudly.
@@ -86,7 +91,7 @@ def serve_health(state: HealthState, settings: TelemetrySettings) -> Iterator[st
     if settings.port < 0:
         yield None
         return
-    server = _bind(state, settings)
+    server = _bind(state, settings, request_timeout_s)
     host, port = str(server.server_address[0]), int(server.server_address[1])
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.2,), name="tagline-health", daemon=True)
@@ -100,9 +105,9 @@ def serve_health(state: HealthState, settings: TelemetrySettings) -> Iterator[st
         thread.join(REQUEST_TIMEOUT_S)
 
 
-def _bind(state: HealthState, settings: TelemetrySettings) -> "_Server":
+def _bind(state: HealthState, settings: TelemetrySettings, request_timeout_s: float) -> "_Server":
     try:
-        return _Server((settings.host, settings.port), state)
+        return _Server((settings.host, settings.port), state, request_timeout_s)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise UsageError(
@@ -110,15 +115,22 @@ def _bind(state: HealthState, settings: TelemetrySettings) -> "_Server":
                 hint="set TAGLINE_TELEMETRY_HOST and TAGLINE_TELEMETRY_PORT; port -1 turns them off",
             ) from None
     log.warning("port for health and metrics is taken, using a free one", port=settings.port)
-    return _Server((settings.host, 0), state)
+    return _Server((settings.host, 0), state, request_timeout_s)
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False  # a slow client must not hold up the end of the process
+    request_queue_size = (
+        MOST_CONNECTIONS  # the default, 5, lets a probe wait a second for its turn to connect
+    )
 
-    def __init__(self, address: tuple[str, int], state: HealthState) -> None:
+    def __init__(self, address: tuple[str, int], state: HealthState, request_timeout_s: float) -> None:
         self.state = state
+        self._request_timeout_s = request_timeout_s
+        self._lock = threading.Lock()
+        self._open: dict[socket.socket, float] = {}
+        """Connections that are being answered, and when they came."""
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, _Handler)
 
@@ -129,6 +141,40 @@ class _Server(ThreadingHTTPServer):
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Give the connection a thread, or close it when there are too many."""
+        with self._lock:
+            taken = len(self._open) < MOST_CONNECTIONS
+            if taken:
+                self._open[request] = time.monotonic()
+        if taken:
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def shutdown_request(self, request: Any) -> None:
+        """The end of every connection: answered, failed, or one too many."""
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Called at every turn of the server's loop: hang up on whoever has had time enough."""
+        self._hang_up(before=time.monotonic() - self._request_timeout_s)
+
+    def server_close(self) -> None:
+        """Nobody is waited for, so nobody may stay either."""
+        super().server_close()
+        self._hang_up(before=time.monotonic())
+
+    def _hang_up(self, before: float) -> None:
+        """End both directions: this wakes the thread that reads or writes, and it closes the socket."""
+        with self._lock:
+            late = [request for request, since in self._open.items() if since <= before]
+        for request in late:
+            with suppress(OSError):  # it has closed the socket meanwhile
+                request.shutdown(socket.SHUT_RDWR)
+
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that hangs up is no news."""
 
@@ -137,7 +183,6 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     server_version = "tagline"
     sys_version = ""
-    timeout = REQUEST_TIMEOUT_S
 
     def do_GET(self) -> None:
         """Answer one of the three paths."""

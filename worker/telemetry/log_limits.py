@@ -8,12 +8,10 @@ from typing import Any
 
 import structlog
 
-# Controls, bidi controls, zero-width and other invisible marks, line and paragraph separators, lone surrogates: whatever
-# could break a line, turn a terminal's colours or the direction of text, or hide a part of it.
-_UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]+"
-)
+from worker.characters import UNPRINTABLE
+
+# Whatever could break a line, turn a terminal's colours or the direction of text, or hide a part of it.
+_UNPRINTABLE = re.compile(f"[{UNPRINTABLE}]+")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 """Terminal control sequences, dropped whole."""
 
@@ -34,7 +32,7 @@ def printable(text: str, limit: int) -> str:
 class RateLimit:
     """structlog processor: drops a warning or error that repeats too often, and says later how many it dropped.
 
-    Events are the same when their text (or, for bridged libraries, their format string) is: the fields may differ.
+    Events are the same when their text (for bridged libraries, their text but for its numbers) is: the fields may differ.
     Callable from any thread.
     """
 
