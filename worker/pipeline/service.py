@@ -97,11 +97,11 @@ def _run(
     health: HealthState,
     journal: Journal,
 ) -> None:
-    publisher = _publisher(settings)
+    assignment, flight = Assignment(), Flight()
+    publisher = _publisher(settings, assignment)
     consumer = open_consumer(consumer_config(settings, stats_cb=observe_statistics), logger=kafka_log)
     require_topics(consumer)
     health.ready["kafka"] = True
-    assignment, flight = Assignment(), Flight()
     line = Line(
         prepare=journal.opened_by(Prepare(engine, cache, flight, record_bytes=settings.limits.record_bytes)),
         classify=journal.closed_by(Classify(engine, cache, flight)),
@@ -184,7 +184,7 @@ def _writer(settings: Settings, engine: Engine) -> OutputWriter:
     return OutputWriter(ce_source=settings.source, model=model)
 
 
-def _publisher(settings: Settings) -> Publisher:
+def _publisher(settings: Settings, assignment: Assignment) -> Publisher:
     if settings.delivery == "exactly_once":
         # Random unless given: two replicas that shared an id would fence each other for ever.
         identity = (
@@ -193,6 +193,7 @@ def _publisher(settings: Settings) -> Publisher:
         config = producer_config(settings, identity, stats_cb=observe_statistics)
         return ExactlyOncePublisher(
             lambda: open_producer(config, logger=kafka_log),
+            assignment,
             timeout_s=min(TRANSACTION_CALL_S, settings.kafka.transaction_timeout_s),
         )
     config = producer_config(settings, None, stats_cb=observe_statistics)
