@@ -14,6 +14,7 @@ from worker.errors import DataError, DependencyError
 from worker.stream.assignment import Assignment
 from worker.stream.errors import kafka_error
 from worker.stream.microbatch import MicroBatch
+from worker.stream.record import Partition
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -158,16 +159,18 @@ class Offsets:
             raise kafka_error(error, f"looking up the end of {topic}/{number}") from error
         return int(end)
 
-    def rewind(self) -> bool:
+    def rewind(self) -> dict[Partition, int] | None:
         """Read every partition of ours again from its committed offset, or from where reading began.
 
-        False when the worker was told to stop before the coordinator answered: then nothing more may be read, because what
-        comes next lies behind what was rolled back.
+        Returns where those begin again that have no committed offset: what would have committed their places was rolled back. None when
+        the worker was told to stop before the coordinator answered: then nothing more may be read, because what comes next lies
+        behind what was rolled back.
         """
         owned = [TopicPartition(topic, partition) for topic, partition in sorted(self._assignment.owned)]
         committed = self._committed(owned) if owned else []
         if committed is None:
-            return False
+            return None
+        begun: dict[Partition, int] = {}
         for position in committed:
             partition = (position.topic, position.partition)
             first = self._assignment.first_offset(partition)
@@ -176,9 +179,11 @@ class Offsets:
             if first is None:
                 continue
             offset = position.offset if position.offset >= 0 else first
+            if position.offset < 0:
+                begun[partition] = offset
             self._consumer.seek(TopicPartition(*partition, offset))
             self._assignment.reads_from(partition, offset)
-        return True
+        return begun
 
     def _committed(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition] | None:
         waited = 0.0
