@@ -9,6 +9,7 @@ from tests.stream.fakes import TOPIC, failed
 from tests.stream.intake_bench import BOTH, Bench, nothing_more
 from worker.errors import DrainTimeoutError, StuckError
 from worker.stream import intake as module
+from worker.stream.journal import Journal
 from worker.stream.microbatch import Outcome
 from worker.stream.offsets import Offsets
 from worker.stream.stages import Finished
@@ -212,7 +213,11 @@ def test_a_stop_ends_the_look_up_of_offsets_and_nothing_is_read() -> None:
     bench = Bench()
     told = False
     bench.offsets = bench.intake._offsets = Offsets(
-        cast("Consumer", bench.consumer), bench.assignment, start_from="earliest", stop=lambda: told
+        cast("Consumer", bench.consumer),
+        bench.assignment,
+        start_from="earliest",
+        journal=Journal(),
+        stop=lambda: told,
     )
     bench.consumer.refusals += [failed(KafkaError.NOT_COORDINATOR), failed(KafkaError.NOT_COORDINATOR)]
 

@@ -126,6 +126,7 @@ def _run(
             consumer,
             assignment,
             start_from=settings.kafka.start_from,
+            journal=journal,
             lookup_timeout_s=_lookup_timeout_s(settings.kafka),
             stop=stop,
         ),

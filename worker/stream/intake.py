@@ -141,7 +141,9 @@ class Intake:
                 count(batch.outcomes)
                 if batch.records:
                     metrics.END_TO_END_SECONDS.observe(_age_s(batch))
-                if not self._transactional:
+                if self._transactional:
+                    self._journal.safe(batch, batch.current(self._assignment))
+                else:
                     self._offsets.store(batch)
         metrics.IN_FLIGHT_RECORDS.set(self._flying_records + len(self._buffer))
         metrics.FRESHNESS_SECONDS.set(_age_s(self._in_flight[0]) if self._in_flight else 0)
@@ -198,10 +200,6 @@ class Intake:
         while self._has_room() and self._buffer.ready(time.monotonic(), idle=self._stages.hungry):
             if suspicious and self._kept_apart():
                 return
-            if suspicious and self._suspected(self._buffer.first) and not self._transactional:
-                # What was given up before it is safe, but in this process only: should it die of the next record, the next
-                # one would read that again and suspect it no more.
-                self._offsets.commit_now()
             records, size = self._buffer.cut(self._suspected if suspicious else None)
             self._submit(records, size, self._free_ends())
         self._send_ends()

@@ -13,6 +13,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from worker.errors import DataError, DependencyError
 from worker.stream.assignment import Assignment
 from worker.stream.errors import kafka_error
+from worker.stream.journal import Journal
 from worker.stream.microbatch import MicroBatch
 from worker.stream.record import Partition
 from worker.telemetry import metrics
@@ -56,19 +57,23 @@ class Offsets:
         assignment: Assignment,
         *,
         start_from: str,
+        journal: Journal,
         lookup_timeout_s: float = LOOKUP_TIMEOUT_S,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``stop`` ends a look-up early. ``lookup_timeout_s`` must outlast a transaction and a session: a killed worker's open
+        """``journal`` hears what is committed for good, while it suspects anything. ``stop`` ends a look-up early. ``lookup_timeout_s`` must outlast a transaction and a session: a killed worker's open
         transaction hides the offsets until the broker ends it, and the coordinator answers no look-up of a member that waits for
         the group, which waits for the dead member's session.
         """
         self._consumer = consumer
         self._assignment = assignment
         self.start_from = start_from
+        self._journal = journal
         self._lookup_timeout_s = lookup_timeout_s
         self._stop = stop
         self._stored = False
+        self._unconfirmed: list[MicroBatch] = []
+        """Stored, and the journal must hear when they are committed."""
         self._committed_at = time.monotonic()
 
     def store(self, batch: MicroBatch) -> None:
@@ -92,15 +97,17 @@ class Offsets:
             log.warning("offsets not stored", error=error.args[0].name())
             return
         self._stored = True
+        if self._journal.suspicious:
+            self._unconfirmed.append(batch)
 
     def commit_if_due(self, now: float) -> None:
-        """Commit what is stored, in the background, once per interval.
+        """Commit what is stored, once per interval: in the background, unless the journal must know whether it was taken.
 
         Also when nothing new was stored: a commit that a rebalance refused is known to the client only, which sends
         again what is stored and not committed, and nothing if that is nothing.
         """
         if now - self._committed_at >= COMMIT_INTERVAL_S:
-            self._commit(asynchronous=True)
+            self._commit(asynchronous=not self._unconfirmed)
             self._committed_at = now
 
     def commit_now(self) -> bool:
@@ -119,7 +126,12 @@ class Offsets:
             else:
                 self._consumer.commit(asynchronous=False)
         except KafkaException as error:
-            return not _note_refusal(error.args[0])
+            if _note_refusal(error.args[0]):
+                return False
+        if not asynchronous:
+            for batch in self._unconfirmed:
+                self._journal.safe(batch, batch.current(self._assignment))
+            self._unconfirmed.clear()
         if stored or not asynchronous:
             metrics.COMMITS.labels("sent" if asynchronous else "confirmed").inc()
         return True
