@@ -6,6 +6,7 @@ the new owner's offset. Stored offsets are refused for a lost partition.
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
@@ -20,10 +21,12 @@ from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
+Answer = TypeVar("Answer")
+
 COMMIT_INTERVAL_S = 0.25
 """Time between commits: a crash replays what was published since the last of them, and what was in flight."""
 LOOKUP_TIMEOUT_S = 60.0
-"""Longest wait for committed offsets, unless sessions or transactions may last longer."""
+"""Longest wait for an answer about offsets, unless sessions or transactions may last longer."""
 LOOKUP_CALL_S = 5.0
 """Longest single call, and what one counts for at most: one that took longer was stopped, or slept with the machine."""
 
@@ -140,7 +143,7 @@ class Offsets:
         """Where to read each newly assigned partition from: its committed offset, or the setting's end of it.
 
         The latest end comes as a number, for the caller to have it committed: if it were looked up again at the next assignment,
-        what was written in between would be skipped. None when the worker was told to stop before the coordinator answered.
+        what was written in between would be skipped. None when the worker was told to stop before there was an answer.
 
         Raises:
             DataError: there is no committed offset and the setting says that this is an error.
@@ -149,27 +152,39 @@ class Offsets:
         committed = self._committed(partitions)
         if committed is None:
             return None
-        return [
-            position if position.offset >= 0 else self._without_offset(position) for position in committed
-        ]
+        starting: list[TopicPartition] = []
+        for position in committed:
+            found = position if position.offset >= 0 else self._without_offset(position)
+            if found is None:
+                return None
+            starting.append(found)
+        return starting
 
-    def _without_offset(self, position: TopicPartition) -> TopicPartition:
+    def _without_offset(self, position: TopicPartition) -> TopicPartition | None:
         if self.start_from == "error":
             raise DataError(
                 f"partition {position.partition} of {position.topic} has no committed offset",
                 hint="Set TAGLINE_KAFKA_START_FROM=earliest for a new group, or restore the group's offsets.",
             )
         at = (position.topic, position.partition)
-        return TopicPartition(*at, OFFSET_BEGINNING if self.start_from == "earliest" else self._latest(*at))
+        if self.start_from == "earliest":
+            return TopicPartition(*at, OFFSET_BEGINNING)
+        end = self._latest(*at)
+        return None if end is None else TopicPartition(*at, end)
 
-    def _latest(self, topic: str, number: int) -> int:
-        try:
+    def _latest(self, topic: str, number: int) -> int | None:
+        def ask() -> int:
             _, end = self._consumer.get_watermark_offsets(
-                TopicPartition(topic, number), timeout=self._lookup_timeout_s
+                TopicPartition(topic, number), timeout=LOOKUP_CALL_S
             )
-        except KafkaException as error:
-            raise kafka_error(error, f"looking up the end of {topic}/{number}") from error
-        return int(end)
+            return int(end)
+
+        return self._answered(
+            ask,
+            f"the end of {topic}/{number}",
+            worth_asking_again=lambda error: _has_no_leader_yet(error) or _worth_asking_again(error),
+            hint="Check the brokers: none of them may lead this partition.",
+        )
 
     def rewind(self) -> dict[Partition, int] | None:
         """Read every partition of ours again from its committed offset, or from where reading began.
@@ -198,30 +213,57 @@ class Offsets:
         return begun
 
     def _committed(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition] | None:
+        def ask() -> list[TopicPartition]:
+            found = self._consumer.committed(list(partitions), timeout=LOOKUP_CALL_S)
+            for position in found:
+                if position.error is not None:
+                    raise KafkaException(position.error)
+            return found
+
+        return self._answered(
+            ask,
+            "committed offsets",
+            worth_asking_again=_worth_asking_again,
+            hint="Check the brokers. After a worker was killed, its session and its open transaction must time out first "
+            "(TAGLINE_KAFKA_SESSION_TIMEOUT_S, TAGLINE_KAFKA_TRANSACTION_TIMEOUT_S).",
+        )
+
+    def _answered(
+        self,
+        ask: Callable[[], Answer],
+        about: str,
+        *,
+        worth_asking_again: Callable[[KafkaError], bool],
+        hint: str,
+    ) -> Answer | None:
+        """Ask, in short calls, until there is an answer; None when the worker was told to stop first."""
         waited = 0.0
         while True:
             began = time.monotonic()
             try:
-                found = self._consumer.committed(list(partitions), timeout=LOOKUP_CALL_S)
-                errors = [position.error for position in found if position.error is not None]
-                if not errors:
-                    return found
-                problem = KafkaException(errors[0])
+                return ask()
             except KafkaException as error:
                 problem = error
             cause = problem.args[0]
-            if not _worth_asking_again(cause):
-                raise kafka_error(cause, "looking up committed offsets") from problem
+            if not worth_asking_again(cause):
+                raise kafka_error(cause, f"looking up {about}") from problem
             if self._stop():
                 return None
             if waited > self._lookup_timeout_s:
                 raise DependencyError(
-                    f"no answer about committed offsets within {self._lookup_timeout_s:.0f} s: {cause.str()}",
-                    hint="Check the brokers. After a worker was killed, its session and its open transaction must time out first "
-                    "(TAGLINE_KAFKA_SESSION_TIMEOUT_S, TAGLINE_KAFKA_TRANSACTION_TIMEOUT_S).",
+                    f"no answer about {about} within {self._lookup_timeout_s:.0f} s: {cause.str()}", hint=hint
                 ) from problem
             time.sleep(0.1)
             waited += min(time.monotonic() - began, LOOKUP_CALL_S + 0.1)
+
+
+def _has_no_leader_yet(error: KafkaError) -> bool:
+    """Of a partition that the group has just given us: its leader starts or moves, and until then the client may know of none."""
+    return error.code() in (
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 # the client's public name
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+    )
 
 
 def _worth_asking_again(error: KafkaError) -> bool:
