@@ -33,6 +33,8 @@ class Bench:
     ) -> None:
         self.consumer, self.stages, self.assignment = FakeConsumer(), FakeStages(), Assignment()
         self.memberships: list[bool] = []
+        self.progress: list[int] = []
+        """Records in flight at each turn."""
         journal = journal or Journal()
         self.offsets = Offsets(
             cast("Consumer", self.consumer), self.assignment, start_from=start_from, journal=journal
@@ -48,6 +50,7 @@ class Bench:
             ),
             transactional=transactional,
             journal=journal,
+            on_progress=self.progress.append,
             on_membership=self.memberships.append,
         )
         self.consumer.to_read.append(self.assign)

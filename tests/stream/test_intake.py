@@ -234,6 +234,30 @@ def test_a_stop_ends_the_look_up_of_offsets_and_nothing_is_read() -> None:
     assert bench.consumer.closed
 
 
+@pytest.mark.parametrize("start_from", ["earliest", "latest"])
+def test_a_look_up_that_takes_long_is_no_standstill(start_from: str) -> None:
+    """A killed worker's transaction may hide the offsets for minutes: its successor waits, and must not be restarted for it."""
+    bench = Bench(start_from=start_from, transactional=True)
+    bench.consumer.high_watermarks = {(TOPIC, 0): 7, (TOPIC, 1): 0}
+    bench.feed(7)
+    turns: list[int] = []
+
+    def look_up() -> None:
+        bench.stages.at_once = True
+        bench.stages.done.extend(Finished(b, published=True) for b in bench.stages.submitted)
+        turns.append(len(bench.progress))
+        refusals = bench.consumer.refusals if start_from == "earliest" else bench.consumer.end_refusals
+        refusals += [failed(KafkaError._TIMED_OUT) for _ in range(3)]
+        bench.callback("on_assign", BOTH)
+        turns.append(len(bench.progress))
+        assert bench.progress[-1] == 0, "what was finished meanwhile still counts as in flight"
+
+    bench.stages.at_once = False
+    bench.consumer.to_read += [nothing_more, look_up]
+    bench.run(8)
+    assert turns[1] - turns[0] == 3
+
+
 def test_a_drain_that_does_not_end_says_so_and_commits_nothing() -> None:
     bench = Bench(drain_timeout_s=0.05)
     bench.stages.at_once = False

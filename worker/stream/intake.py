@@ -68,7 +68,7 @@ class Intake:
         on_progress: Callable[[int], None] = lambda _in_flight: None,
         on_membership: Callable[[bool], None] = lambda _member: None,
     ) -> None:
-        """``journal`` says what is suspected of having killed an earlier process; ``on_progress`` hears the records in flight at every turn of the loop; ``on_membership`` hears True when the group
+        """``journal`` says what is suspected of having killed an earlier process; ``on_progress`` hears the records in flight at every turn of the loop, and of a look-up within it; ``on_membership`` hears True when the group
         has said what this member shall read (perhaps nothing), and False when the group has thrown it out.
         """
         self._consumer = consumer
@@ -93,6 +93,7 @@ class Intake:
         self._high_since: float | None = None
         self._rewinds = 0
         self._finished_at = time.monotonic()
+        offsets.on_turn = lambda: self._settle(0)
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Read until `stop()`; then finish what is in flight, commit it and leave the group. Blocks all the while.

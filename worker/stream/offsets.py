@@ -71,6 +71,8 @@ class Offsets:
         self._consumer = consumer
         self._assignment = assignment
         self.start_from = start_from
+        self.on_turn: Callable[[], None] = lambda: None
+        """Called at every turn of a look-up, which may take minutes: whoever owns the loop goes on with what needs no answer."""
         self._journal = journal
         self._lookup_timeout_s = lookup_timeout_s
         self._stop = stop
@@ -253,6 +255,7 @@ class Offsets:
                 raise DependencyError(
                     f"no answer about {about} within {self._lookup_timeout_s:.0f} s: {cause.str()}", hint=hint
                 ) from problem
+            self.on_turn()
             time.sleep(0.1)
             waited += min(time.monotonic() - began, LOOKUP_CALL_S + 0.1)
 
