@@ -1,5 +1,6 @@
 """Intake's own decisions: when it pauses, what it drops, what it waits for, and how it ends."""
 
+import contextlib
 from typing import cast
 
 import pytest
@@ -294,3 +295,28 @@ def test_stages_that_finish_nothing_for_too_long_are_stuck() -> None:
     bench.feed(1, 2)
     with pytest.raises(StuckError):
         bench.run(100_000)
+
+
+@pytest.mark.parametrize(("steps", "step_s", "stuck"), [(1, 1_000.0, False), (40, 1.0, True)])
+def test_only_time_in_which_the_process_ran_makes_it_stuck(
+    steps: int, step_s: float, monkeypatch: pytest.MonkeyPatch, *, stuck: bool
+) -> None:
+    """One that was stopped is not: it would leave its records to its successor as suspects."""
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    bench = Bench(stuck_after_s=30.0)
+    bench.stages.at_once = False
+    bench.feed(1, 2)
+
+    def step() -> None:
+        nonlocal now
+        now += step_s
+
+    bench.consumer.to_read += [nothing_more, *[step] * steps, nothing_more]
+
+    def finish() -> None:
+        bench.stages.done.extend(Finished(batch, published=True) for batch in bench.stages.submitted)
+
+    with pytest.raises(StuckError) if stuck else contextlib.nullcontext():
+        bench.run(steps + 6, then=finish)
+    assert now == pytest.approx(31.0 if stuck else 1_000.0, abs=1.0)

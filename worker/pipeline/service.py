@@ -4,8 +4,6 @@ import gc
 import importlib.metadata
 import platform
 import socket
-import threading
-import time
 import uuid
 from collections.abc import Callable
 
@@ -18,13 +16,13 @@ from worker.classify.answers import KINDS
 from worker.classify.engine import Engine
 from worker.contracts.tagged import ModelRef
 from worker.contracts.topics import INPUT_TOPICS, TOPICS
-from worker.errors import DataError, ExitCode
+from worker.errors import DataError
 from worker.pipeline.classify import Classify
 from worker.pipeline.conclude import Conclude
 from worker.pipeline.flight import Flight
+from worker.pipeline.guard import Guard
 from worker.pipeline.line import Line
 from worker.pipeline.prepare import Prepare
-from worker.pipeline.stop import end_at_once
 from worker.settings import KafkaSettings, ModelSettings, Settings
 from worker.signals.outputs import OutputWriter
 from worker.stream.assignment import Assignment
@@ -136,7 +134,7 @@ def _run(
         on_progress=health.progress,
         on_membership=_membership(settings, health),
     )
-    _guard_owner(health, settings.limits.stuck_after_s)
+    Guard(health, settings.limits.stuck_after_s).start()
     line.start()
     log.info("worker started", delivery=settings.delivery, group=settings.kafka.group_id, version=__version__)
     try:
@@ -226,15 +224,3 @@ def require_topics(consumer: Consumer) -> None:
     missing = [topic.name for topic in TOPICS if topic.name not in known]
     if missing:
         raise DataError(f"topics are missing: {', '.join(missing)}", hint="Run `tagline topics create`.")
-
-
-def _guard_owner(health: HealthState, stuck_after_s: float) -> None:
-    """End the process if the owner's loop itself stops turning: nobody else could notice from inside."""
-
-    def watch() -> None:
-        while True:
-            time.sleep(min(5.0, stuck_after_s / 4))
-            if health.seconds_since_turn() > 2 * stuck_after_s:
-                end_at_once(ExitCode.STUCK, "the consumer's loop has stopped turning")
-
-    threading.Thread(target=watch, name="tagline-guard", daemon=True).start()

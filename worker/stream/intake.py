@@ -24,6 +24,7 @@ from worker.stream.offsets import Offsets
 from worker.stream.record import Partition, Record
 from worker.stream.stages import Stages
 from worker.stream.tally import count
+from worker.stream.waited import Waited
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -92,7 +93,8 @@ class Intake:
         self._draining = False
         self._high_since: float | None = None
         self._rewinds = 0
-        self._finished_at = time.monotonic()
+        self._standing = Waited()
+        """Since work in flight last left the stages."""
         offsets.on_turn = lambda: self._settle(0)
 
     def run(self, stop: Callable[[], bool]) -> None:
@@ -137,7 +139,7 @@ class Intake:
             self._in_flight.remove(batch)
             self._flying_records -= len(batch.records)
             self._flying_bytes -= batch.size
-            self._finished_at = time.monotonic()
+            self._standing.begin_anew()
             if published:
                 count(batch.outcomes)
                 if batch.records:
@@ -259,10 +261,9 @@ class Intake:
         return self._buffer.drop(partitions)
 
     def _watch(self) -> None:
-        now = time.monotonic()
         if not self._in_flight:
-            self._finished_at = now
-        elif now - self._finished_at > self._limits.stuck_after_s:
+            self._standing.begin_anew()
+        elif self._standing.look() > self._limits.stuck_after_s:
             raise StuckError(
                 f"{len(self._in_flight)} micro-batches in flight and none finished for {self._limits.stuck_after_s:.0f} s",
                 hint="Look for what blocks in the log above: a broker that is away, or a forward that never returns.",

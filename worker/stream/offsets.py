@@ -17,6 +17,7 @@ from worker.stream.errors import kafka_error
 from worker.stream.journal import Journal
 from worker.stream.microbatch import MicroBatch
 from worker.stream.record import Partition
+from worker.stream.waited import Waited
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -28,7 +29,7 @@ COMMIT_INTERVAL_S = 0.25
 LOOKUP_TIMEOUT_S = 60.0
 """Longest wait for an answer about offsets, unless sessions or transactions may last longer."""
 LOOKUP_CALL_S = 5.0
-"""Longest single call, and what one counts for at most: one that took longer was stopped, or slept with the machine."""
+"""Longest single call."""
 
 
 def commit_answered(error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:
@@ -239,9 +240,8 @@ class Offsets:
         hint: str,
     ) -> Answer | None:
         """Ask, in short calls, until there is an answer; None when the worker was told to stop first."""
-        waited = 0.0
+        waited = Waited()
         while True:
-            began = time.monotonic()
             try:
                 return ask()
             except KafkaException as error:
@@ -251,13 +251,12 @@ class Offsets:
                 raise kafka_error(cause, f"looking up {about}") from problem
             if self._stop():
                 return None
-            if waited > self._lookup_timeout_s:
+            if waited.look() > self._lookup_timeout_s:
                 raise DependencyError(
                     f"no answer about {about} within {self._lookup_timeout_s:.0f} s: {cause.str()}", hint=hint
                 ) from problem
             self.on_turn()
             time.sleep(0.1)
-            waited += min(time.monotonic() - began, LOOKUP_CALL_S + 0.1)
 
 
 def _has_no_leader_yet(error: KafkaError) -> bool:
