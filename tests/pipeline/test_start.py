@@ -9,6 +9,7 @@ from tests.stream.refusing_broker import SAID, refusing_passwords, with_wrong_pa
 from worker.errors import AuthenticationError
 from worker.pipeline import service
 from worker.settings import Settings
+from worker.stream.assignment import Assignment
 from worker.stream.config import consumer_config, open_consumer
 from worker.telemetry import metrics
 
@@ -33,7 +34,7 @@ def test_the_producer_s_queue_is_shown_also_while_nothing_is_published(delivery:
                 "telemetry": {"statistics_interval_s": 0.05},
             }
         )
-        publisher = service._publisher(settings)
+        publisher = service._publisher(settings, Assignment())
         deadline = time.monotonic() + 10
         while (
             metrics.REGISTRY.get_sample_value("tagline_client_queue_messages", {"client": "producer"}) is None

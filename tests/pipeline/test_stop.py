@@ -11,6 +11,9 @@ import pytest
 
 from worker.errors import ExitCode
 
+ENDED_S = 20
+"""Longest wait for the end of a process."""
+
 PROGRAM = """
 import os
 import signal
@@ -52,7 +55,7 @@ def program(
 
 def ended(process: subprocess.Popen[bytes]) -> int:
     try:
-        return process.wait(20)
+        return process.wait(ENDED_S)
     finally:
         process.kill()
         process.communicate()
@@ -72,6 +75,20 @@ def test_the_second_signal_ends_it_at_once() -> None:
         process.wait(0.3)
     process.send_signal(signal.SIGINT)
     assert ended(process) == ExitCode.KILLED
+
+
+def test_signals_are_heard_while_a_call_of_the_client_waits_for_a_broker() -> None:
+    """Python's own handlers wait for the call, which here takes as long as the test would wait for the process."""
+    nobody = {"bootstrap.servers": "127.0.0.1:1", "transactional.id": "t", "log_level": 0}
+    process = program(f"__import__('confluent_kafka').Producer({nobody}).init_transactions({ENDED_S})")
+    time.sleep(2.0)  # it is in the call by now
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.3)
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == ExitCode.KILLED
+    assert time.monotonic() - began < ENDED_S / 2
 
 
 def test_a_drain_that_does_not_end_is_ended() -> None:

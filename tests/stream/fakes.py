@@ -70,8 +70,10 @@ class FakeConsumer:
         self.stored: dict[tuple[str, int], int] = {}
         self.committed_offsets: dict[tuple[str, int], int] = {}
         self.refusals: deque[KafkaException] = deque()
-        """Raised by the next commits or look-ups, one each."""
+        """Raised by the next commits or look-ups of committed offsets, one each."""
         self.high_watermarks: dict[tuple[str, int], int] = {}
+        self.end_refusals: deque[KafkaException] = deque()
+        """Raised by the next look-ups of high watermarks, one each."""
         self.seeks: list[tuple[int, int]] = []
         self.callbacks: dict[str, Callable[..., None]] = {}
         self.closed = False
@@ -118,7 +120,8 @@ class FakeConsumer:
         ]
 
     def get_watermark_offsets(self, partition: TopicPartition, timeout: float) -> tuple[int, int]:
-        self._refuse()
+        if self.end_refusals:
+            raise self.end_refusals.popleft()
         return 0, self.high_watermarks[partition.topic, partition.partition]
 
     def seek(self, partition: TopicPartition) -> None:

@@ -33,7 +33,12 @@ class Bench:
     ) -> None:
         self.consumer, self.stages, self.assignment = FakeConsumer(), FakeStages(), Assignment()
         self.memberships: list[bool] = []
-        self.offsets = Offsets(cast("Consumer", self.consumer), self.assignment, start_from=start_from)
+        self.progress: list[int] = []
+        """Records in flight at each turn."""
+        journal = journal or Journal()
+        self.offsets = Offsets(
+            cast("Consumer", self.consumer), self.assignment, start_from=start_from, journal=journal
+        )
         self.intake = Intake(
             cast("Consumer", self.consumer),
             [TOPIC],
@@ -44,7 +49,8 @@ class Bench:
                 WindowLimits(10, 1_000_000, 0.01), 20, 1_000_000, drain_timeout_s, stuck_after_s
             ),
             transactional=transactional,
-            journal=journal or Journal(),
+            journal=journal,
+            on_progress=self.progress.append,
             on_membership=self.memberships.append,
         )
         self.consumer.to_read.append(self.assign)

@@ -75,23 +75,6 @@ def test_suspected_records_travel_alone_with_nothing_else_in_flight() -> None:
     assert bench.consumer.committed_offsets == {(TOPIC, 0): 8}
 
 
-def test_what_was_given_up_is_committed_before_the_next_suspect_is_looked_at() -> None:
-    """Else the next life would read it again, and would not suspect it any more."""
-    bench = Bench(journal=Suspicious({1: LIVES, 2: LIVES - 1}))
-    committed: list[dict[tuple[str, int], int]] = []
-    submit = bench.stages.submit
-
-    def submitted(batch: MicroBatch) -> None:
-        committed.append(dict(bench.consumer.committed_offsets))
-        submit(batch)
-
-    bench.stages.submit = submitted  # type: ignore[method-assign] # to look on
-    bench.feed(1, 2)
-    bench.run(turns=6)
-    assert bench.submitted() == [1, 2]
-    assert committed[-1] == {(TOPIC, 0): 2}
-
-
 def test_a_record_that_killed_often_enough_is_marked_and_not_looked_at() -> None:
     bench = Bench(journal=Suspicious({1: LIVES, 2: LIVES - 1}))
     bench.feed(0, 1, 2)

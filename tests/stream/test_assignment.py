@@ -59,3 +59,16 @@ def test_the_offset_to_commit_is_that_of_the_next_record() -> None:
     assignment = Assignment()
     batch = batch_of(assignment, record(0, 5), record(1, 9), record(0, 8))
     assert batch.offsets() == {A: 9, B: 10}
+
+
+def test_a_tenure_outlasts_a_rewind_and_ends_when_the_partition_goes() -> None:
+    assignment = Assignment()
+    assignment.add([A])
+    tenure = assignment.tenure(A)
+    assignment.renew()
+    assignment.add([B])
+    assert assignment.tenure(A) == tenure is not None
+    assignment.remove([A])
+    assert assignment.tenure(A) is None
+    assignment.add([A])
+    assert assignment.tenure(A) != tenure

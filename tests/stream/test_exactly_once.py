@@ -9,12 +9,14 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tests.stream.fakes import FakeProducer, failed, micro_batch
 from worker.contracts.outbound import OutboundMessage
-from worker.errors import DataError, DependencyError
+from worker.errors import AuthenticationError, DataError, DependencyError, TaglineError
 from worker.stream import exactly_once
+from worker.stream.assignment import Assignment
 from worker.stream.exactly_once import MOST_ROLL_BACKS, ExactlyOncePublisher, in_time
 
 MESSAGES = [OutboundMessage("out", None, b"v", [])]
-OFFSETS = {("t", 0): 2}
+FIRST, SECOND = ("t", 0), ("t", 1)
+OFFSETS = {FIRST: 2}
 
 
 class Factory:
@@ -38,8 +40,15 @@ def factory() -> Factory:
 
 
 @pytest.fixture
-def publisher(factory: Factory) -> ExactlyOncePublisher:
-    return ExactlyOncePublisher(factory, timeout_s=0.2)
+def assignment() -> Assignment:
+    made = Assignment()
+    made.add([FIRST, SECOND])
+    return made
+
+
+@pytest.fixture
+def publisher(factory: Factory, assignment: Assignment) -> ExactlyOncePublisher:
+    return ExactlyOncePublisher(factory, assignment, timeout_s=0.2)
 
 
 def test_a_transaction_is_committed_with_its_offsets(
@@ -92,11 +101,75 @@ def test_roll_backs_without_a_commit_between_them_end_the_worker(
         publisher.publish(micro_batch({}, (0, 1)), MESSAGES, OFFSETS)
 
 
-def test_a_commit_between_roll_backs_forgives_them(factory: Factory, publisher: ExactlyOncePublisher) -> None:
+def roll_back(factory: Factory, publisher: ExactlyOncePublisher, offset: int) -> None:
+    """One of the first partition, up to ``offset``."""
+    factory.current.errors["begin"] = [failed(KafkaError._STATE)]
+    assert not publisher.publish(micro_batch({}, (0, offset - 1)), MESSAGES, {FIRST: offset})
+
+
+def test_a_commit_beyond_the_place_that_failed_forgives_the_roll_backs(
+    factory: Factory, publisher: ExactlyOncePublisher
+) -> None:
+    for offset in range(2, 2 + 2 * MOST_ROLL_BACKS):
+        roll_back(factory, publisher, offset)
+        assert publisher.publish(micro_batch({}, (0, offset - 1)), MESSAGES, {FIRST: offset})
+
+
+@pytest.mark.parametrize(
+    "elsewhere", [{SECOND: 9}, {FIRST: 3}], ids=["another partition", "before what failed"]
+)
+def test_a_commit_elsewhere_forgives_no_roll_back(
+    factory: Factory, publisher: ExactlyOncePublisher, elsewhere: dict[tuple[str, int], int]
+) -> None:
+    """A message that is never taken would else roll back for ever, between commits of what others wrote."""
+    for _ in range(MOST_ROLL_BACKS):
+        roll_back(factory, publisher, 5)
+        assert publisher.publish(micro_batch({}, (1, 1)), MESSAGES, elsewhere)
+    with pytest.raises(DependencyError, match="committing a transaction"):
+        roll_back(factory, publisher, 5)
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_roll_backs_of_a_partition_that_went_are_forgiven(
+    factory: Factory, publisher: ExactlyOncePublisher, assignment: Assignment, *, comes_back: bool
+) -> None:
     for _ in range(2 * MOST_ROLL_BACKS):
-        factory.current.errors["begin"] = [failed(KafkaError._STATE)]
-        assert not publisher.publish(micro_batch({}, (0, 1)), MESSAGES, OFFSETS)
-        assert publisher.publish(micro_batch({}, (0, 1)), MESSAGES, OFFSETS)
+        assignment.add([FIRST])
+        roll_back(factory, publisher, 5)
+        assignment.remove([FIRST])
+        if comes_back:
+            assignment.add([FIRST])
+        assert publisher.publish(micro_batch({}, (1, 1)), MESSAGES, {SECOND: 9})
+
+
+@pytest.mark.parametrize("where", ["produce", "delivery", "commit"])
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (KafkaError.RECORD_LIST_TOO_LARGE, DataError),
+        (KafkaError.INVALID_RECORD, DataError),
+        (KafkaError.POLICY_VIOLATION, DataError),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, AuthenticationError),
+        (KafkaError._UNKNOWN_TOPIC, DataError),
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, DataError),
+    ],
+)
+def test_a_refusal_for_good_ends_the_worker_at_once_whoever_tells(
+    factory: Factory, publisher: ExactlyOncePublisher, where: str, code: int, error: type[TaglineError]
+) -> None:
+    """The commit alone tells that a topic may not be written to: it never joined the transaction, so nothing was delivered."""
+    refusal = failed(code)
+    if where == "delivery":
+        factory.current.delivery_error = refusal.args[0]
+        refusal = failed(KafkaError._FAIL)
+    factory.current.errors["produce" if where == "produce" else "commit"] = [refusal]
+    if where == "commit":  # which topic it was, and so whose rules they are, is not known then
+        expected = pytest.raises(TaglineError, match="committing a transaction")
+    else:
+        expected = pytest.raises(error, match=r"\bout\b")
+    with expected:
+        publisher.publish(micro_batch({}, (0, 1)), MESSAGES, OFFSETS)
+    assert len(factory.made) == 1, "it was tried again"
 
 
 @pytest.mark.parametrize("where", ["produce", "delivery"])
@@ -130,7 +203,7 @@ def test_a_producer_that_cannot_start_is_an_error_with_a_hint(factory: Factory) 
         return producer
 
     with pytest.raises(DependencyError, match="starting the transactional producer"):
-        ExactlyOncePublisher(refusing, timeout_s=0.1)
+        ExactlyOncePublisher(refusing, Assignment(), timeout_s=0.1)
 
 
 def test_in_time_passes_results_and_errors_on() -> None:

@@ -1,5 +1,6 @@
 """Intake's own decisions: when it pauses, what it drops, what it waits for, and how it ends."""
 
+import contextlib
 from typing import cast
 
 import pytest
@@ -9,6 +10,7 @@ from tests.stream.fakes import TOPIC, failed
 from tests.stream.intake_bench import BOTH, Bench, nothing_more
 from worker.errors import DrainTimeoutError, StuckError
 from worker.stream import intake as module
+from worker.stream.journal import Journal
 from worker.stream.microbatch import Outcome
 from worker.stream.offsets import Offsets
 from worker.stream.stages import Finished
@@ -212,7 +214,11 @@ def test_a_stop_ends_the_look_up_of_offsets_and_nothing_is_read() -> None:
     bench = Bench()
     told = False
     bench.offsets = bench.intake._offsets = Offsets(
-        cast("Consumer", bench.consumer), bench.assignment, start_from="earliest", stop=lambda: told
+        cast("Consumer", bench.consumer),
+        bench.assignment,
+        start_from="earliest",
+        journal=Journal(),
+        stop=lambda: told,
     )
     bench.consumer.refusals += [failed(KafkaError.NOT_COORDINATOR), failed(KafkaError.NOT_COORDINATOR)]
 
@@ -227,6 +233,30 @@ def test_a_stop_ends_the_look_up_of_offsets_and_nothing_is_read() -> None:
     bench.run(3)
     assert bench.submitted() == []
     assert bench.consumer.closed
+
+
+@pytest.mark.parametrize("start_from", ["earliest", "latest"])
+def test_a_look_up_that_takes_long_is_no_standstill(start_from: str) -> None:
+    """A killed worker's transaction may hide the offsets for minutes: its successor waits, and must not be restarted for it."""
+    bench = Bench(start_from=start_from, transactional=True)
+    bench.consumer.high_watermarks = {(TOPIC, 0): 7, (TOPIC, 1): 0}
+    bench.feed(7)
+    turns: list[int] = []
+
+    def look_up() -> None:
+        bench.stages.at_once = True
+        bench.stages.done.extend(Finished(b, published=True) for b in bench.stages.submitted)
+        turns.append(len(bench.progress))
+        refusals = bench.consumer.refusals if start_from == "earliest" else bench.consumer.end_refusals
+        refusals += [failed(KafkaError._TIMED_OUT) for _ in range(3)]
+        bench.callback("on_assign", BOTH)
+        turns.append(len(bench.progress))
+        assert bench.progress[-1] == 0, "what was finished meanwhile still counts as in flight"
+
+    bench.stages.at_once = False
+    bench.consumer.to_read += [nothing_more, look_up]
+    bench.run(8)
+    assert turns[1] - turns[0] == 3
 
 
 def test_a_drain_that_does_not_end_says_so_and_commits_nothing() -> None:
@@ -265,3 +295,28 @@ def test_stages_that_finish_nothing_for_too_long_are_stuck() -> None:
     bench.feed(1, 2)
     with pytest.raises(StuckError):
         bench.run(100_000)
+
+
+@pytest.mark.parametrize(("steps", "step_s", "stuck"), [(1, 1_000.0, False), (40, 1.0, True)])
+def test_only_time_in_which_the_process_ran_makes_it_stuck(
+    steps: int, step_s: float, monkeypatch: pytest.MonkeyPatch, *, stuck: bool
+) -> None:
+    """One that was stopped is not: it would leave its records to its successor as suspects."""
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    bench = Bench(stuck_after_s=30.0)
+    bench.stages.at_once = False
+    bench.feed(1, 2)
+
+    def step() -> None:
+        nonlocal now
+        now += step_s
+
+    bench.consumer.to_read += [nothing_more, *[step] * steps, nothing_more]
+
+    def finish() -> None:
+        bench.stages.done.extend(Finished(batch, published=True) for batch in bench.stages.submitted)
+
+    with pytest.raises(StuckError) if stuck else contextlib.nullcontext():
+        bench.run(steps + 6, then=finish)
+    assert now == pytest.approx(31.0 if stuck else 1_000.0, abs=1.0)

@@ -5,12 +5,18 @@ import zlib
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError
 
+from tests.stream.fakes import failed
+from tests.stream.intake_bench import BOTH, Bench, nothing_more
 from worker.contracts.reasons import Reason
 from worker.errors import StuckError, UsageError
 from worker.stream.journal import LIVES, Journal, open_journal
 from worker.stream.microbatch import MicroBatch
 from worker.stream.record import Fault, Record
+from worker.stream.stages import Finished
+
+PARTITION = ("t", 0)
 
 
 def record(offset: int, partition: int = 0, topic: str = "t") -> Record:
@@ -70,6 +76,7 @@ def test_a_record_alone_at_every_further_death_reaches_the_limit_and_the_others_
     done = batch(6, 7, 8)
     journal.begin(done)
     journal.end(done)
+    journal.safe(done, [PARTITION])
     assert not journal.suspicious
     die(journal)
     assert not open_journal(tmp_path / "journal").suspicious
@@ -98,20 +105,108 @@ def test_a_record_that_is_given_up_leaves_its_neighbours_their_lives(
     assert set(after.values()) == {1}
     journal.begin(together)
     journal.end(together)
+    journal.safe(together, [PARTITION])
     assert not journal.suspicious
 
 
-def test_a_record_that_is_given_up_and_was_dealt_with_is_suspected_no_more(tmp_path: Path) -> None:
-    journal = open_journal(tmp_path / "journal")
+def given_up(path: Path, offset: int) -> Journal:
+    """The journal of a life that is the first to give this record up."""
     for _ in range(LIVES):
-        journal.begin(batch(6))
+        journal = open_journal(path)
+        journal.begin(batch(offset))
+        die(journal)
+    return open_journal(path)
+
+
+def test_a_record_that_is_given_up_stays_so_until_its_dead_letter_is_safe(tmp_path: Path) -> None:
+    """Its transaction may be rolled back, its partition go and come back, the process end: it is read again, and is known."""
+    journal = given_up(tmp_path / "journal", 6)
+    for _ in range(2):
+        alone = batch(6)
+        alone.records = [alone.records[0]._replace(fault=Fault(Reason.QUARANTINED, ""))]
+        journal.begin(alone)
+        journal.end(alone)
+        assert suspected(journal, range(10)) == {6: LIVES}
         die(journal)
         journal = open_journal(tmp_path / "journal")
-    alone = batch(6)
-    alone.records = [alone.records[0]._replace(fault=Fault(Reason.QUARANTINED, ""))]
-    journal.begin(alone)
-    journal.end(alone)
+    journal.safe(alone, [("t", 1)])  # another partition's share of it was committed
+    assert journal.suspicious
+    journal.safe(alone, [PARTITION])
     assert not journal.suspicious
+    die(journal)
+    assert not open_journal(tmp_path / "journal").suspicious
+
+
+def looked_at(bench: Bench, journal: Journal) -> None:
+    """Let the stages of the bench note what is at work, as the line's do."""
+    submit = bench.stages.submit
+
+    def submitted(batch: MicroBatch) -> None:
+        journal.begin(batch)
+        journal.end(batch)
+        submit(batch)
+
+    bench.stages.submit = submitted  # type: ignore[method-assign] # to play it
+
+
+def test_a_record_that_is_given_up_comes_back_from_a_roll_back_as_such(tmp_path: Path) -> None:
+    journal = given_up(tmp_path / "journal", 6)
+    bench = Bench(journal=journal, transactional=True)
+    looked_at(bench, journal)
+    bench.stages.at_once = False
+
+    def end(*, published: bool) -> None:
+        bench.stages.done.extend(Finished(b, published=published) for b in bench.intake._in_flight)
+        bench.stages.rewinds = 0 if published else 1
+
+    bench.feed(6)
+    bench.consumer.to_read += [nothing_more, lambda: end(published=False), nothing_more]
+    bench.feed(6)
+    seen: list[bool] = []
+    bench.run(12, then=lambda: (seen.append(journal.suspicious), end(published=True))[0])
+    records = [record for batch in bench.stages.submitted for record in batch.records]
+    assert [record.fault.reason if record.fault else None for record in records] == [Reason.QUARANTINED] * 2
+    assert seen == [True]
+    assert not journal.suspicious
+
+
+@pytest.mark.parametrize("interval_s", [0.0, 1_000.0], ids=["in its turn", "at the end"])
+def test_a_record_that_is_given_up_is_forgotten_when_its_commit_is_confirmed(
+    tmp_path: Path, interval_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.stream.offsets.COMMIT_INTERVAL_S", interval_s)
+    journal = given_up(tmp_path / "journal", 6)
+    bench = Bench(journal=journal)
+    looked_at(bench, journal)
+    commit = bench.consumer.commit
+    confirmed: list[bool] = []
+
+    def refused_once(*, asynchronous: bool) -> None:
+        if not asynchronous:
+            confirmed.append(journal.suspicious)
+            if len(confirmed) == 1:
+                raise failed(KafkaError.REBALANCE_IN_PROGRESS)
+        commit(asynchronous=asynchronous)
+
+    bench.consumer.commit = refused_once  # type: ignore[method-assign] # to play it
+    bench.feed(6)
+    left: list[bool] = []
+    bench.run(8, then=lambda: left.append(journal.suspicious))
+    assert bench.submitted() == [6]
+    assert confirmed[:2] == [True, True], "nobody asked whether it was committed, or it was forgotten before"
+    assert left == [interval_s > 0]
+    assert not journal.suspicious
+
+
+def test_a_record_that_is_given_up_stays_so_when_its_partition_goes_before_the_commit(tmp_path: Path) -> None:
+    journal = given_up(tmp_path / "journal", 6)
+    bench = Bench(journal=journal)
+    looked_at(bench, journal)
+    bench.feed(6)
+    bench.consumer.to_read += [nothing_more, lambda: bench.callback("on_lost", BOTH)]
+    bench.run(8)
+    assert bench.submitted() == [6]
+    assert suspected(journal, range(10)) == {6: LIVES}
 
 
 def test_an_end_that_could_be_announced_acquits_but_for_work_that_never_ends(tmp_path: Path) -> None:

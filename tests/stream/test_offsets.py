@@ -8,6 +8,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartiti
 from tests.stream.fakes import TOPIC, FakeConsumer, failed, micro_batch
 from worker.errors import AuthenticationError, DataError, DependencyError
 from worker.stream.assignment import Assignment
+from worker.stream.journal import Journal
 from worker.stream.offsets import COMMIT_INTERVAL_S, Offsets
 
 FIRST, SECOND = (TOPIC, 0), (TOPIC, 1)
@@ -26,7 +27,7 @@ def assignment() -> Assignment:
 
 
 def offsets(consumer: FakeConsumer, assignment: Assignment, start_from: str = "earliest") -> Offsets:
-    return Offsets(cast("Consumer", consumer), assignment, start_from=start_from)
+    return Offsets(cast("Consumer", consumer), assignment, start_from=start_from, journal=Journal())
 
 
 def test_the_offset_stored_is_that_of_the_next_record(consumer: FakeConsumer, assignment: Assignment) -> None:
@@ -113,7 +114,13 @@ def test_a_look_up_is_repeated_until_the_coordinator_answers(
 
 def test_a_look_up_without_an_answer_ends_with_a_hint(consumer: FakeConsumer, assignment: Assignment) -> None:
     consumer.refusals += [failed(KafkaError._TIMED_OUT)] * 20
-    made = Offsets(cast("Consumer", consumer), assignment, start_from="earliest", lookup_timeout_s=0.15)
+    made = Offsets(
+        cast("Consumer", consumer),
+        assignment,
+        start_from="earliest",
+        journal=Journal(),
+        lookup_timeout_s=0.15,
+    )
     with pytest.raises(DependencyError, match="no answer about committed offsets"):
         made.starting_points([TopicPartition(*FIRST)])
 
@@ -122,7 +129,44 @@ def test_a_look_up_ends_without_an_answer_when_the_worker_is_told_to_stop(
     consumer: FakeConsumer, assignment: Assignment
 ) -> None:
     consumer.refusals.append(failed(KafkaError._TIMED_OUT))
-    made = Offsets(cast("Consumer", consumer), assignment, start_from="earliest", stop=lambda: True)
+    made = Offsets(
+        cast("Consumer", consumer), assignment, start_from="earliest", journal=Journal(), stop=lambda: True
+    )
+    assert made.starting_points([TopicPartition(*FIRST)]) is None
+
+
+def test_the_end_of_a_partition_is_asked_for_until_its_leader_answers(
+    consumer: FakeConsumer, assignment: Assignment
+) -> None:
+    consumer.high_watermarks = {FIRST: 12}
+    consumer.end_refusals += [
+        failed(code)
+        for code in (
+            KafkaError._UNKNOWN_PARTITION,
+            KafkaError._TIMED_OUT,
+            KafkaError.LEADER_NOT_AVAILABLE,
+            KafkaError.NOT_LEADER_FOR_PARTITION,
+        )
+    ]
+    (found,) = offsets(consumer, assignment, "latest").starting_points([TopicPartition(*FIRST)]) or []
+    assert found.offset == 12
+    assert not consumer.end_refusals
+
+
+def test_a_leader_that_never_answers_ends_with_a_hint(consumer: FakeConsumer, assignment: Assignment) -> None:
+    consumer.end_refusals += [failed(KafkaError._UNKNOWN_PARTITION)] * 20
+    made = Offsets(
+        cast("Consumer", consumer), assignment, start_from="latest", journal=Journal(), lookup_timeout_s=0.15
+    )
+    with pytest.raises(DependencyError, match="no answer about the end of t/0"):
+        made.starting_points([TopicPartition(*FIRST)])
+
+
+def test_a_stop_ends_the_look_up_of_an_end_too(consumer: FakeConsumer, assignment: Assignment) -> None:
+    consumer.end_refusals.append(failed(KafkaError._TIMED_OUT))
+    made = Offsets(
+        cast("Consumer", consumer), assignment, start_from="latest", journal=Journal(), stop=lambda: True
+    )
     assert made.starting_points([TopicPartition(*FIRST)]) is None
 
 

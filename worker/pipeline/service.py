@@ -4,8 +4,6 @@ import gc
 import importlib.metadata
 import platform
 import socket
-import threading
-import time
 import uuid
 from collections.abc import Callable
 
@@ -18,13 +16,13 @@ from worker.classify.answers import KINDS
 from worker.classify.engine import Engine
 from worker.contracts.tagged import ModelRef
 from worker.contracts.topics import INPUT_TOPICS, TOPICS
-from worker.errors import DataError, ExitCode
+from worker.errors import DataError
 from worker.pipeline.classify import Classify
 from worker.pipeline.conclude import Conclude
 from worker.pipeline.flight import Flight
+from worker.pipeline.guard import Guard
 from worker.pipeline.line import Line
 from worker.pipeline.prepare import Prepare
-from worker.pipeline.stop import end_at_once
 from worker.settings import KafkaSettings, ModelSettings, Settings
 from worker.signals.outputs import OutputWriter
 from worker.stream.assignment import Assignment
@@ -97,11 +95,11 @@ def _run(
     health: HealthState,
     journal: Journal,
 ) -> None:
-    publisher = _publisher(settings)
+    assignment, flight = Assignment(), Flight()
+    publisher = _publisher(settings, assignment)
     consumer = open_consumer(consumer_config(settings, stats_cb=observe_statistics), logger=kafka_log)
     require_topics(consumer)
     health.ready["kafka"] = True
-    assignment, flight = Assignment(), Flight()
     line = Line(
         prepare=journal.opened_by(Prepare(engine, cache, flight, record_bytes=settings.limits.record_bytes)),
         classify=journal.closed_by(Classify(engine, cache, flight)),
@@ -126,6 +124,7 @@ def _run(
             consumer,
             assignment,
             start_from=settings.kafka.start_from,
+            journal=journal,
             lookup_timeout_s=_lookup_timeout_s(settings.kafka),
             stop=stop,
         ),
@@ -135,7 +134,7 @@ def _run(
         on_progress=health.progress,
         on_membership=_membership(settings, health),
     )
-    _guard_owner(health, settings.limits.stuck_after_s)
+    Guard(health, settings.limits.stuck_after_s).start()
     line.start()
     log.info("worker started", delivery=settings.delivery, group=settings.kafka.group_id, version=__version__)
     try:
@@ -184,7 +183,7 @@ def _writer(settings: Settings, engine: Engine) -> OutputWriter:
     return OutputWriter(ce_source=settings.source, model=model)
 
 
-def _publisher(settings: Settings) -> Publisher:
+def _publisher(settings: Settings, assignment: Assignment) -> Publisher:
     if settings.delivery == "exactly_once":
         # Random unless given: two replicas that shared an id would fence each other for ever.
         identity = (
@@ -193,6 +192,7 @@ def _publisher(settings: Settings) -> Publisher:
         config = producer_config(settings, identity, stats_cb=observe_statistics)
         return ExactlyOncePublisher(
             lambda: open_producer(config, logger=kafka_log),
+            assignment,
             timeout_s=min(TRANSACTION_CALL_S, settings.kafka.transaction_timeout_s),
         )
     config = producer_config(settings, None, stats_cb=observe_statistics)
@@ -224,15 +224,3 @@ def require_topics(consumer: Consumer) -> None:
     missing = [topic.name for topic in TOPICS if topic.name not in known]
     if missing:
         raise DataError(f"topics are missing: {', '.join(missing)}", hint="Run `tagline topics create`.")
-
-
-def _guard_owner(health: HealthState, stuck_after_s: float) -> None:
-    """End the process if the owner's loop itself stops turning: nobody else could notice from inside."""
-
-    def watch() -> None:
-        while True:
-            time.sleep(min(5.0, stuck_after_s / 4))
-            if health.seconds_since_turn() > 2 * stuck_after_s:
-                end_at_once(ExitCode.STUCK, "the consumer's loop has stopped turning")
-
-    threading.Thread(target=watch, name="tagline-guard", daemon=True).start()

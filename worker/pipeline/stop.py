@@ -1,8 +1,14 @@
-"""Signals to a running worker: the first asks it to drain, the second cuts it short."""
+"""Signals to a running worker: the first asks it to drain, the second cuts it short.
+
+Python runs its handlers on the main thread between two of its instructions, which belongs to the client's calls: while one waits for a
+broker that is away, for a minute perhaps, nobody would hear. So the signals are read by a thread, from the socket into which
+Python's own handler in C writes their numbers at once.
+"""
 
 import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
 from types import FrameType
@@ -14,9 +20,11 @@ SAY_TIMEOUT_S = 0.5
 MARGIN_S = 10.0
 """On top of the drain time-out, for closing clients whose broker is away, before the process is ended by force."""
 
+_HEARD = (signal.SIGTERM, signal.SIGINT)
+
 
 class StopSignal:
-    """SIGTERM and SIGINT, seen by the owner's loop between two polls. Install on the main thread."""
+    """SIGTERM and SIGINT, seen by the owner's loop between two polls. Any thread may ask; one of its own does, on a signal."""
 
     def __init__(self, drain_timeout_s: float = 25.0) -> None:
         self.drain_timeout_s = drain_timeout_s
@@ -24,9 +32,13 @@ class StopSignal:
         self._asked = threading.Event()
 
     def install(self) -> None:
-        """Take the two signals over."""
-        signal.signal(signal.SIGTERM, self._receive)
-        signal.signal(signal.SIGINT, self._receive)
+        """Take the two signals over. Main thread only."""
+        heard, told = socket.socketpair()
+        told.setblocking(False)  # as Python asks; a signal more than it holds is one too many anyway
+        signal.set_wakeup_fd(told.detach(), warn_on_full_buffer=False)
+        threading.Thread(target=self._hear, args=(heard,), name="tagline-signals", daemon=True).start()
+        for number in _HEARD:
+            signal.signal(number, _heard_elsewhere)
 
     def __call__(self) -> bool:
         """Whether a stop was asked for."""
@@ -47,13 +59,21 @@ class StopSignal:
         """From here on signals change nothing: the work is over, and the interpreter, which takes its handlers down before it
         ends, would die of one. Main thread only.
         """
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in _HEARD:
+            signal.signal(number, signal.SIG_IGN)
 
-    def _receive(self, _number: int, _frame: FrameType | None) -> None:
-        if self._asked.is_set():
-            end_at_once(ExitCode.KILLED, "second signal")
-        self.ask()
+    def _hear(self, signals: socket.socket) -> None:
+        while True:
+            for number in signals.recv(64):
+                if number not in _HEARD:
+                    continue
+                if self._asked.is_set():
+                    end_at_once(ExitCode.KILLED, "second signal")
+                self.ask()
+
+
+def _heard_elsewhere(_number: int, _frame: FrameType | None) -> None:
+    """Without a handler Python would leave a signal to its default, which ends the process."""
 
 
 def end_at_once(code: ExitCode, why: str) -> NoReturn:

@@ -60,7 +60,7 @@ class Arrivals:
                 self._assignment.saw((record.topic, record.partition), record.offset)
                 records.append(record)
                 if self._ends:
-                    self._ends.forget([(record.topic, record.partition)])
+                    self._ends.forget((record.topic, record.partition))
         self._ask_again(unheard - sought)
         return records
 

@@ -17,7 +17,8 @@ class Assignment:
 
     def __init__(self) -> None:
         self._epochs: dict[Partition, int] = {}
-        self._owned: set[Partition] = set()
+        self._owned: dict[Partition, int] = {}
+        """With the tenure of each."""
         self._first_offsets: dict[Partition, int] = {}
         self._next_offsets: dict[Partition, int] = {}
         self.changes = 0
@@ -32,6 +33,10 @@ class Assignment:
         """Whether the partition is ours now."""
         return partition in self._owned
 
+    def tenure(self, partition: Partition) -> int | None:
+        """A number for the time for which the partition has been ours without a break; None when it is not ours. Any thread."""
+        return self._owned.get(partition)
+
     def epoch(self, partition: Partition) -> int:
         """The epoch of a partition; 0 before it was ever ours."""
         return self._epochs.get(partition, 0)
@@ -40,14 +45,14 @@ class Assignment:
         """Take partitions on. Owner thread only."""
         self.changes += 1
         for partition in partitions:
-            self._owned.add(partition)
+            self._owned[partition] = self.changes
             self._epochs[partition] = self.epoch(partition) + 1
 
     def remove(self, partitions: Iterable[Partition]) -> None:
         """Give partitions up; what is in flight for them is stale from now on. Owner thread only."""
         self.changes += 1
         for partition in partitions:
-            self._owned.discard(partition)
+            self._owned.pop(partition, None)
             self._first_offsets.pop(partition, None)
             self._next_offsets.pop(partition, None)
             self._epochs[partition] = self.epoch(partition) + 1

@@ -39,6 +39,8 @@ _OUT_OF_RANGE = frozenset(
 _TOO_LARGE = frozenset(
     {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_MSG_SIZE}
 )
+_UNFIT = frozenset({KafkaError.INVALID_RECORD, KafkaError.POLICY_VIOLATION})
+"""A message breaks the rules of its topic or cluster: no key where it is compacted, a schema, a policy."""
 _FENCED = frozenset(
     {
         KafkaError._FENCED,
@@ -81,6 +83,19 @@ def error_of(error: KafkaError | KafkaException) -> KafkaError:
 def is_refusal(error: KafkaError) -> bool:
     """Whether a broker, or our own check of it, refused the connection: credentials, a certificate, the wrong protocol."""
     return error.code() in _REFUSED or any(sign in error.str() for sign in _SIGNS_OF_TLS)
+
+
+def is_unfit(error: KafkaError) -> bool:
+    """Whether a broker refused a message for the rules of its topic or cluster."""
+    return error.code() in _UNFIT
+
+
+def is_for_good(error: KafkaError) -> bool:
+    """Whether publishing again would be refused again, until somebody changes the topic, an ACL or a limit.
+
+    The client itself waits for a topic that only the brokers' metadata does not show yet, before it says that there is none.
+    """
+    return error.code() in _FORBIDDEN | _NO_TOPIC | _TOO_LARGE | _UNFIT
 
 
 def kafka_error(error: KafkaError | KafkaException, doing: str) -> TaglineError:

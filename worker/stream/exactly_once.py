@@ -18,7 +18,8 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from worker.contracts.outbound import OutboundMessage
-from worker.stream.errors import kafka_error
+from worker.stream.assignment import Assignment
+from worker.stream.errors import is_for_good, kafka_error
 from worker.stream.microbatch import MicroBatch
 from worker.stream.publish import let_go, produce, refused
 from worker.stream.record import Partition
@@ -27,8 +28,8 @@ from worker.telemetry import metrics
 log = structlog.get_logger(__name__)
 
 MOST_ROLL_BACKS = 20
-"""Transactions rolled back without one commit in between before the fault is taken to be permanent. A rebalance costs one or
-two, a broker's restart a few."""
+"""Transactions rolled back, without a commit in between beyond the places that failed, before the fault is taken to be permanent.
+A rebalance costs one or two, a broker's restart a few."""
 
 ABORT_TIMEOUT_S = 5.0
 """Longest wait for the abort of a transaction with which the worker ends."""
@@ -72,12 +73,20 @@ class ExactlyOncePublisher:
 
     commits_offsets = True
 
-    def __init__(self, make_producer: Callable[[], Producer], *, timeout_s: float) -> None:
-        """Make the producer and resolve what an earlier life left open. Blocks for at most about `timeout_s`."""
+    def __init__(
+        self, make_producer: Callable[[], Producer], assignment: Assignment, *, timeout_s: float
+    ) -> None:
+        """Make the producer and resolve what an earlier life left open. Blocks for at most about `timeout_s`.
+
+        ``assignment`` is asked, from the publish thread, whether what failed is still ours to do.
+        """
         self._make_producer = make_producer
+        self._assignment = assignment
         self._timeout_s = timeout_s
         self._committed: list[MicroBatch] = []
         self._failures = 0
+        self._failed_at: dict[Partition, tuple[int, int]] = {}
+        """By partition: the tenure in which a transaction with its offset was rolled back, and that offset."""
         self._refused: tuple[KafkaError, str] | None = None
         self._open = False
         self._producer = self._initialised()
@@ -97,15 +106,19 @@ class ExactlyOncePublisher:
     def publish(
         self, batch: MicroBatch, messages: list[OutboundMessage], offsets: dict[Partition, int]
     ) -> bool:
-        """Publish and commit. False: rolled back, and every record since the last commit must be read again."""
+        """Publish and commit. False: rolled back, and every record since the last commit must be read again.
+
+        Raises:
+            TaglineError: a topic refused a message for good, or transactions are rolled back again and again at one place.
+        """
         try:
             self._transact(batch, messages, offsets)
         except KafkaException as error:
             if self._refused is not None:
                 raise refused(*self._refused) from error
-            self._roll_back(error.args[0])
+            self._roll_back(error.args[0], offsets)
             return False
-        self._failures = 0
+        self._forgive(offsets)
         metrics.TRANSACTIONS.labels("committed").inc()
         self._committed.append(batch)
         return True
@@ -138,7 +151,7 @@ class ExactlyOncePublisher:
 
     def _report(self, error: KafkaError | None, message: Message) -> None:
         # Only a refusal for good is kept: other failed deliveries make the commit fail, and the records are read again.
-        if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        if error is not None and is_for_good(error):
             self._refused = (error, message.topic() or "?")
 
     @staticmethod
@@ -153,11 +166,16 @@ class ExactlyOncePublisher:
                     raise
         return None
 
-    def _roll_back(self, error: KafkaError) -> None:
+    def _roll_back(self, error: KafkaError, offsets: dict[Partition, int]) -> None:
         metrics.TRANSACTIONS.labels("aborted").inc()
         self._failures += 1
-        if self._failures > MOST_ROLL_BACKS:
+        # An output topic that we may not write to is met when it joins the transaction, and no delivery report tells.
+        if is_for_good(error) or self._failures > MOST_ROLL_BACKS:
             raise kafka_error(error, "committing a transaction")
+        for partition, offset in offsets.items():
+            tenure = self._assignment.tenure(partition)
+            if tenure is not None:
+                self._failed_at[partition] = tenure, offset
         log.warning("transaction rolled back", error=error.name(), reason=error.str())
         if error.txn_requires_abort():
             try:
@@ -168,6 +186,19 @@ class ExactlyOncePublisher:
                 self._open = False
                 return
         self._recreate(error)
+
+    def _forgive(self, offsets: dict[Partition, int]) -> None:
+        """Forget the roll-backs once every place that failed was passed, or is not ours any more.
+
+        A commit elsewhere says nothing of them: a message that is never taken would roll back for ever, between commits of others.
+        """
+        self._failed_at = {
+            partition: (tenure, offset)
+            for partition, (tenure, offset) in self._failed_at.items()
+            if self._assignment.tenure(partition) == tenure and offsets.get(partition, 0) < offset
+        }
+        if not self._failed_at:
+            self._failures = 0
 
     def _recreate(self, error: KafkaError) -> None:
         metrics.PRODUCERS_RECREATED.inc()

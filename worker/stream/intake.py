@@ -24,6 +24,7 @@ from worker.stream.offsets import Offsets
 from worker.stream.record import Partition, Record
 from worker.stream.stages import Stages
 from worker.stream.tally import count
+from worker.stream.waited import Waited
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -68,7 +69,7 @@ class Intake:
         on_progress: Callable[[int], None] = lambda _in_flight: None,
         on_membership: Callable[[bool], None] = lambda _member: None,
     ) -> None:
-        """``journal`` says what is suspected of having killed an earlier process; ``on_progress`` hears the records in flight at every turn of the loop; ``on_membership`` hears True when the group
+        """``journal`` says what is suspected of having killed an earlier process; ``on_progress`` hears the records in flight at every turn of the loop, and of a look-up within it; ``on_membership`` hears True when the group
         has said what this member shall read (perhaps nothing), and False when the group has thrown it out.
         """
         self._consumer = consumer
@@ -92,7 +93,9 @@ class Intake:
         self._draining = False
         self._high_since: float | None = None
         self._rewinds = 0
-        self._finished_at = time.monotonic()
+        self._standing = Waited()
+        """Since work in flight last left the stages."""
+        offsets.on_turn = lambda: self._settle(0)
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Read until `stop()`; then finish what is in flight, commit it and leave the group. Blocks all the while.
@@ -136,12 +139,14 @@ class Intake:
             self._in_flight.remove(batch)
             self._flying_records -= len(batch.records)
             self._flying_bytes -= batch.size
-            self._finished_at = time.monotonic()
+            self._standing.begin_anew()
             if published:
                 count(batch.outcomes)
                 if batch.records:
                     metrics.END_TO_END_SECONDS.observe(_age_s(batch))
-                if not self._transactional:
+                if self._transactional:
+                    self._journal.safe(batch, batch.current(self._assignment))
+                else:
                     self._offsets.store(batch)
         metrics.IN_FLIGHT_RECORDS.set(self._flying_records + len(self._buffer))
         metrics.FRESHNESS_SECONDS.set(_age_s(self._in_flight[0]) if self._in_flight else 0)
@@ -195,24 +200,36 @@ class Intake:
 
     def _close_windows(self) -> None:
         suspicious = self._journal.suspicious
-        while self._stages.has_room and self._buffer.ready(time.monotonic(), idle=self._stages.hungry):
+        while self._has_room() and self._buffer.ready(time.monotonic(), idle=self._stages.hungry):
             if suspicious and self._kept_apart():
                 return
-            if suspicious and self._suspected(self._buffer.first) and not self._transactional:
-                # What was given up before it is safe, but in this process only: should it die of the next record, the next
-                # one would read that again and suspect it no more.
-                self._offsets.commit_now()
             records, size = self._buffer.cut(self._suspected if suspicious else None)
             self._submit(records, size, self._free_ends())
         self._send_ends()
 
+    def _has_room(self) -> bool:
+        """Whether a micro-batch of what was read may go now; where reading began goes before it, alone."""
+        if self._ends.begun and self._stages.has_room:
+            self._submit([], 0, self._ends.take_begun())
+        return self._stages.has_room and not self._ends.begun
+
     def _free_ends(self) -> dict[Partition, int]:
-        return self._ends.take(self._buffer.holds) if self._ends else {}
+        ends = self._ends.take(self._buffer.holds) if self._ends else {}
+        for partition, end in ends.items():
+            self._assignment.reads_from(partition, end)
+        return ends
 
     def _send_ends(self) -> None:
         """Ends behind which no window closes go alone (see `ends`)."""
-        if self._stages.has_room and (ends := self._free_ends()):
+        if self._has_room() and (ends := self._free_ends()):
             self._submit([], 0, ends)
+
+    def _send_last_ends(self, deadline: float) -> None:
+        """The same before partitions go, or all ends. Where reading began waits for room until then: its loss would be theirs."""
+        while not self._has_room() and self._ends.begun and time.monotonic() < deadline:
+            self._stages.check()
+            self._settle(BUSY_POLL_S)
+        self._send_ends()
 
     def _submit(self, records: list[Record], size: int, ends: dict[Partition, int]) -> None:
         partitions = {(record.topic, record.partition) for record in records} | ends.keys()
@@ -228,28 +245,25 @@ class Intake:
         self._in_flight.append(batch)
         self._flying_records += len(records)
         self._flying_bytes += batch.size
-        for partition, end in ends.items():
-            self._assignment.reads_from(partition, end)
         if records:
             metrics.RECORDS_CONSUMED.inc(len(records))
             metrics.BATCH_RECORDS.observe(len(records))
         self._stages.submit(batch)
 
     def _drop(self, partitions: frozenset[Partition] | None = None) -> int:
-        """Forget what was read of these partitions, or of all, and is in no micro-batch; with it the ends that lie behind it.
-        Returns how many records that were.
+        """Forget what was read of these partitions, which go, or of all, and is in no micro-batch; with it the ends that lie behind
+        it. Returns how many records that were.
         """
         if partitions is None:
             self._ends.forget_all()
         else:
-            self._ends.forget(partitions)
+            self._ends.give_up(partitions)
         return self._buffer.drop(partitions)
 
     def _watch(self) -> None:
-        now = time.monotonic()
         if not self._in_flight:
-            self._finished_at = now
-        elif now - self._finished_at > self._limits.stuck_after_s:
+            self._standing.begin_anew()
+        elif self._standing.look() > self._limits.stuck_after_s:
             raise StuckError(
                 f"{len(self._in_flight)} micro-batches in flight and none finished for {self._limits.stuck_after_s:.0f} s",
                 hint="Look for what blocks in the log above: a broker that is away, or a forward that never returns.",
@@ -260,21 +274,23 @@ class Intake:
         self._rewinds = self._stages.rewinds
         self._assignment.renew()
         dropped = self._drop()
-        done = self._offsets.rewind()
-        if done:
-            log.warning("reading again from the committed offsets", dropped_records=dropped)
-        return done
+        begun = self._offsets.rewind()
+        if begun is None:
+            return False
+        self._begin(begun)
+        log.warning("reading again from the committed offsets", dropped_records=dropped)
+        return True
 
     # -- stopping -------------------------------------------------------------------------------------------------
 
     def _drain(self) -> None:
         self._draining = True
-        self._send_ends()
-        self._drop()
-        log.info("stopping", in_flight_records=self._flying_records)
         limit_s = self._limits.drain_timeout_s
         deadline = time.monotonic() + limit_s
-        self._finish(lambda _batch: True, limit_s)
+        self._send_last_ends(deadline)
+        self._drop()
+        log.info("stopping", in_flight_records=self._flying_records)
+        self._finish(lambda _batch: True, deadline)
         while not (committed := self._offsets.commit_now()) and time.monotonic() < deadline:
             # A rebalance that goes on refuses commits of its last generation. Polling lets it end; what is read is left.
             self._consumer.poll(POLL_S)
@@ -291,9 +307,8 @@ class Intake:
                 "rebalance that takes longer than TAGLINE_LIMITS_DRAIN_TIMEOUT_S does this.",
             )
 
-    def _finish(self, concerned: Callable[[MicroBatch], bool], timeout_s: float) -> None:
+    def _finish(self, concerned: Callable[[MicroBatch], bool], deadline: float) -> None:
         """Wait until no micro-batch that is concerned is in flight, or the time is up."""
-        deadline = time.monotonic() + timeout_s
         while any(concerned(batch) for batch in self._in_flight) and time.monotonic() < deadline:
             self._stages.check()
             self._settle(BUSY_POLL_S)
@@ -310,28 +325,32 @@ class Intake:
             return
         consumer.incremental_assign(starting)
         self._assignment.add(_names(partitions))
-        for position in starting:
-            if position.offset >= 0:
-                partition = (position.topic, position.partition)
-                self._assignment.reads_from(partition, position.offset)
-                if self._offsets.start_from == "latest":
-                    self._ends.begins(partition, position.offset)
-        self._send_ends()  # before anything is read behind them
+        places = {(one.topic, one.partition): one.offset for one in starting if one.offset >= 0}
+        for partition, offset in places.items():
+            self._assignment.reads_from(partition, offset)
+        self._begin(places)
         if partitions:
             # A pause outlives the assignment in the client: a partition lost while paused would come back paused.
             (consumer.pause if self._paused else consumer.resume)(partitions)
         self._assignment_changed("partitions assigned", partitions)
         self._on_membership(True)
 
+    def _begin(self, places: dict[Partition, int]) -> None:
+        """Reading begins at these; a place that was looked up is committed before anything that is read behind it."""
+        if self._offsets.start_from == "latest":
+            for partition, place in places.items():
+                self._ends.begins(partition, place)
+
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Finish what is in flight for these partitions within the budget, commit it, and only then let go."""
         metrics.REBALANCES.labels("revoked").inc()
         going = frozenset(_names(partitions))
+        deadline = time.monotonic() + self._limits.drain_timeout_s
         if not self._closing:
-            self._send_ends()
+            self._send_last_ends(deadline)
         self._drop(going)
         if not self._closing:
-            self._finish(lambda batch: not going.isdisjoint(batch.epochs), self._limits.drain_timeout_s)
+            self._finish(lambda batch: not going.isdisjoint(batch.epochs), deadline)
             self._offsets.commit_now()
         self._assignment.remove(going)
         consumer.incremental_unassign(partitions)

@@ -4,7 +4,8 @@ A record can end the process instead of raising: a crash in native code, memory 
 the next life meets it again, for ever. The journal is a small file that outlives the process. While a micro-batch is between
 decoding and the end of its forward, its offsets stand there. What a dead process left in it is suspected by the next life:
 suspected records travel alone, one at a time, so that each of them is either cleared or is seen to have been the only one there.
-A record that was at work in ``LIVES`` lives when they ended becomes a dead letter without being looked at.
+A record that was at work in ``LIVES`` lives when they ended becomes a dead letter without being looked at. It stands in the file until
+that dead letter is published and its offset committed: whoever reads it again before that must know it.
 
 Waiting for the broker does not count, and neither does an end that the process could still announce; only kills, crashes, and
 work that never ends. The file survives the process (the page cache holds it), not necessarily the host.
@@ -14,7 +15,7 @@ import fcntl
 import os
 import threading
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -105,10 +106,16 @@ class Journal:
             return
         with self._lock:
             self._at_work.pop(batch, None)
-            if self._suspects:  # those that are given up have passed with the others
-                for partition, (first, last) in _extent(batch.records).items():
-                    done = Span(partition, first, last, 0)
-                    self._suspects = [left for span in self._suspects for left in _after(span, done)]
+            self._passed(batch.records, lambda span: span.deaths < LIVES)
+            self._write()
+
+    def safe(self, batch: MicroBatch, partitions: Container[Partition]) -> None:
+        """What became of its records of these partitions is published and committed: no life reads them again, given up or not."""
+        if self._file is None or not self._suspects:
+            return
+        with self._lock:
+            ours = [record for record in batch.records if (record.topic, record.partition) in partitions]
+            self._passed(ours, lambda _span: True)
             self._write()
 
     def opened_by(self, stage: Callable[[MicroBatch], None]) -> Callable[[MicroBatch], None]:
@@ -128,6 +135,16 @@ class Journal:
             self.end(batch)
 
         return noted
+
+    def _passed(self, records: Iterable[Record], concerned: Callable[[Span], bool]) -> None:
+        """Suspect these, and those that were read before them, no more."""
+        for partition, (first, last) in _extent(records).items():
+            done = Span(partition, first, last, 0)
+            self._suspects = [
+                left
+                for span in self._suspects
+                for left in (_after(span, done) if concerned(span) else [span])
+            ]
 
     def _deaths_of(self, partition: Partition, first: int, last: int) -> int:
         """So often the process died with one of these offsets at work; a record that is given up leaves its neighbours alone."""

@@ -6,6 +6,7 @@ the new owner's offset. Stored offsets are refused for a lost partition.
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
@@ -13,17 +14,22 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from worker.errors import DataError, DependencyError
 from worker.stream.assignment import Assignment
 from worker.stream.errors import kafka_error
+from worker.stream.journal import Journal
 from worker.stream.microbatch import MicroBatch
+from worker.stream.record import Partition
+from worker.stream.waited import Waited
 from worker.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
+Answer = TypeVar("Answer")
+
 COMMIT_INTERVAL_S = 0.25
 """Time between commits: a crash replays what was published since the last of them, and what was in flight."""
 LOOKUP_TIMEOUT_S = 60.0
-"""Longest wait for committed offsets, unless sessions or transactions may last longer."""
+"""Longest wait for an answer about offsets, unless sessions or transactions may last longer."""
 LOOKUP_CALL_S = 5.0
-"""Longest single call, and what one counts for at most: one that took longer was stopped, or slept with the machine."""
+"""Longest single call."""
 
 
 def commit_answered(error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:
@@ -55,19 +61,25 @@ class Offsets:
         assignment: Assignment,
         *,
         start_from: str,
+        journal: Journal,
         lookup_timeout_s: float = LOOKUP_TIMEOUT_S,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``stop`` ends a look-up early. ``lookup_timeout_s`` must outlast a transaction and a session: a killed worker's open
+        """``journal`` hears what is committed for good, while it suspects anything. ``stop`` ends a look-up early. ``lookup_timeout_s`` must outlast a transaction and a session: a killed worker's open
         transaction hides the offsets until the broker ends it, and the coordinator answers no look-up of a member that waits for
         the group, which waits for the dead member's session.
         """
         self._consumer = consumer
         self._assignment = assignment
         self.start_from = start_from
+        self.on_turn: Callable[[], None] = lambda: None
+        """Called at every turn of a look-up, which may take minutes: whoever owns the loop goes on with what needs no answer."""
+        self._journal = journal
         self._lookup_timeout_s = lookup_timeout_s
         self._stop = stop
         self._stored = False
+        self._unconfirmed: list[MicroBatch] = []
+        """Stored, and the journal must hear when they are committed."""
         self._committed_at = time.monotonic()
 
     def store(self, batch: MicroBatch) -> None:
@@ -91,15 +103,17 @@ class Offsets:
             log.warning("offsets not stored", error=error.args[0].name())
             return
         self._stored = True
+        if self._journal.suspicious:
+            self._unconfirmed.append(batch)
 
     def commit_if_due(self, now: float) -> None:
-        """Commit what is stored, in the background, once per interval.
+        """Commit what is stored, once per interval: in the background, unless the journal must know whether it was taken.
 
         Also when nothing new was stored: a commit that a rebalance refused is known to the client only, which sends
         again what is stored and not committed, and nothing if that is nothing.
         """
         if now - self._committed_at >= COMMIT_INTERVAL_S:
-            self._commit(asynchronous=True)
+            self._commit(asynchronous=not self._unconfirmed)
             self._committed_at = now
 
     def commit_now(self) -> bool:
@@ -118,7 +132,12 @@ class Offsets:
             else:
                 self._consumer.commit(asynchronous=False)
         except KafkaException as error:
-            return not _note_refusal(error.args[0])
+            if _note_refusal(error.args[0]):
+                return False
+        if not asynchronous:
+            for batch in self._unconfirmed:
+                self._journal.safe(batch, batch.current(self._assignment))
+            self._unconfirmed.clear()
         if stored or not asynchronous:
             metrics.COMMITS.labels("sent" if asynchronous else "confirmed").inc()
         return True
@@ -127,7 +146,7 @@ class Offsets:
         """Where to read each newly assigned partition from: its committed offset, or the setting's end of it.
 
         The latest end comes as a number, for the caller to have it committed: if it were looked up again at the next assignment,
-        what was written in between would be skipped. None when the worker was told to stop before the coordinator answered.
+        what was written in between would be skipped. None when the worker was told to stop before there was an answer.
 
         Raises:
             DataError: there is no committed offset and the setting says that this is an error.
@@ -136,38 +155,52 @@ class Offsets:
         committed = self._committed(partitions)
         if committed is None:
             return None
-        return [
-            position if position.offset >= 0 else self._without_offset(position) for position in committed
-        ]
+        starting: list[TopicPartition] = []
+        for position in committed:
+            found = position if position.offset >= 0 else self._without_offset(position)
+            if found is None:
+                return None
+            starting.append(found)
+        return starting
 
-    def _without_offset(self, position: TopicPartition) -> TopicPartition:
+    def _without_offset(self, position: TopicPartition) -> TopicPartition | None:
         if self.start_from == "error":
             raise DataError(
                 f"partition {position.partition} of {position.topic} has no committed offset",
                 hint="Set TAGLINE_KAFKA_START_FROM=earliest for a new group, or restore the group's offsets.",
             )
         at = (position.topic, position.partition)
-        return TopicPartition(*at, OFFSET_BEGINNING if self.start_from == "earliest" else self._latest(*at))
+        if self.start_from == "earliest":
+            return TopicPartition(*at, OFFSET_BEGINNING)
+        end = self._latest(*at)
+        return None if end is None else TopicPartition(*at, end)
 
-    def _latest(self, topic: str, number: int) -> int:
-        try:
+    def _latest(self, topic: str, number: int) -> int | None:
+        def ask() -> int:
             _, end = self._consumer.get_watermark_offsets(
-                TopicPartition(topic, number), timeout=self._lookup_timeout_s
+                TopicPartition(topic, number), timeout=LOOKUP_CALL_S
             )
-        except KafkaException as error:
-            raise kafka_error(error, f"looking up the end of {topic}/{number}") from error
-        return int(end)
+            return int(end)
 
-    def rewind(self) -> bool:
+        return self._answered(
+            ask,
+            f"the end of {topic}/{number}",
+            worth_asking_again=lambda error: _has_no_leader_yet(error) or _worth_asking_again(error),
+            hint="Check the brokers: none of them may lead this partition.",
+        )
+
+    def rewind(self) -> dict[Partition, int] | None:
         """Read every partition of ours again from its committed offset, or from where reading began.
 
-        False when the worker was told to stop before the coordinator answered: then nothing more may be read, because what
-        comes next lies behind what was rolled back.
+        Returns where those begin again that have no committed offset: what would have committed their places was rolled back. None when
+        the worker was told to stop before the coordinator answered: then nothing more may be read, because what comes next lies
+        behind what was rolled back.
         """
         owned = [TopicPartition(topic, partition) for topic, partition in sorted(self._assignment.owned)]
         committed = self._committed(owned) if owned else []
         if committed is None:
-            return False
+            return None
+        begun: dict[Partition, int] = {}
         for position in committed:
             partition = (position.topic, position.partition)
             first = self._assignment.first_offset(partition)
@@ -176,35 +209,63 @@ class Offsets:
             if first is None:
                 continue
             offset = position.offset if position.offset >= 0 else first
+            if position.offset < 0:
+                begun[partition] = offset
             self._consumer.seek(TopicPartition(*partition, offset))
             self._assignment.reads_from(partition, offset)
-        return True
+        return begun
 
     def _committed(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition] | None:
-        waited = 0.0
+        def ask() -> list[TopicPartition]:
+            found = self._consumer.committed(list(partitions), timeout=LOOKUP_CALL_S)
+            for position in found:
+                if position.error is not None:
+                    raise KafkaException(position.error)
+            return found
+
+        return self._answered(
+            ask,
+            "committed offsets",
+            worth_asking_again=_worth_asking_again,
+            hint="Check the brokers. After a worker was killed, its session and its open transaction must time out first "
+            "(TAGLINE_KAFKA_SESSION_TIMEOUT_S, TAGLINE_KAFKA_TRANSACTION_TIMEOUT_S).",
+        )
+
+    def _answered(
+        self,
+        ask: Callable[[], Answer],
+        about: str,
+        *,
+        worth_asking_again: Callable[[KafkaError], bool],
+        hint: str,
+    ) -> Answer | None:
+        """Ask, in short calls, until there is an answer; None when the worker was told to stop first."""
+        waited = Waited()
         while True:
-            began = time.monotonic()
             try:
-                found = self._consumer.committed(list(partitions), timeout=LOOKUP_CALL_S)
-                errors = [position.error for position in found if position.error is not None]
-                if not errors:
-                    return found
-                problem = KafkaException(errors[0])
+                return ask()
             except KafkaException as error:
                 problem = error
             cause = problem.args[0]
-            if not _worth_asking_again(cause):
-                raise kafka_error(cause, "looking up committed offsets") from problem
+            if not worth_asking_again(cause):
+                raise kafka_error(cause, f"looking up {about}") from problem
             if self._stop():
                 return None
-            if waited > self._lookup_timeout_s:
+            if waited.look() > self._lookup_timeout_s:
                 raise DependencyError(
-                    f"no answer about committed offsets within {self._lookup_timeout_s:.0f} s: {cause.str()}",
-                    hint="Check the brokers. After a worker was killed, its session and its open transaction must time out first "
-                    "(TAGLINE_KAFKA_SESSION_TIMEOUT_S, TAGLINE_KAFKA_TRANSACTION_TIMEOUT_S).",
+                    f"no answer about {about} within {self._lookup_timeout_s:.0f} s: {cause.str()}", hint=hint
                 ) from problem
+            self.on_turn()
             time.sleep(0.1)
-            waited += min(time.monotonic() - began, LOOKUP_CALL_S + 0.1)
+
+
+def _has_no_leader_yet(error: KafkaError) -> bool:
+    """Of a partition that the group has just given us: its leader starts or moves, and until then the client may know of none."""
+    return error.code() in (
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 # the client's public name
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+    )
 
 
 def _worth_asking_again(error: KafkaError) -> bool:

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from worker.contracts.outbound import OutboundMessage
 from worker.errors import DataError
-from worker.stream.errors import kafka_error
+from worker.stream.errors import is_for_good, is_unfit, kafka_error
 from worker.stream.microbatch import MicroBatch
 from worker.stream.record import Partition
 
@@ -68,7 +68,7 @@ def produce(
     """Hand one message to the producer; blocks while its queue is full, serving delivery reports meanwhile.
 
     Raises:
-        DataError: the message is too large ever to be taken.
+        TaglineError: the message would never be taken: too large, no such topic, no ACL.
         KafkaException: anything else; whether it can be mended is for the publisher to say.
     """
     while True:
@@ -84,7 +84,7 @@ def produce(
         except BufferError:
             producer.poll(QUEUE_FULL_WAIT_S)
         except KafkaException as error:
-            if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            if is_for_good(error.args[0]):
                 raise refused(error.args[0], message.topic) from error
             raise
         else:
@@ -106,6 +106,12 @@ def refused(error: KafkaError, topic: str) -> Exception:
             f"a message for {topic} is larger than Kafka takes: {error.str()}",
             hint=f"Raise max.message.bytes of {topic} (and TAGLINE_KAFKA_MESSAGE_MAX_BYTES) above the inputs' largest "
             "record plus 64 kB, then start again: nothing was committed, so nothing is lost.",
+        )
+    if is_unfit(error):
+        return DataError(
+            f"{topic} refuses a message: {error.str()}",
+            hint=f"The rules of {topic} and what is published to it are at odds: its cleanup.policy, a check of schemas, a policy "
+            "of the brokers. `tagline topics create` says what it should be; nothing of the message's micro-batch was committed.",
         )
     return kafka_error(error, f"publishing to {topic}")
 
