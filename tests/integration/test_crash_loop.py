@@ -10,7 +10,7 @@ from tests.integration.judge import duplicates, judge
 from worker.contracts.deadletter import read_dead_letter
 from worker.contracts.topics import REVIEWS_POSTED
 from worker.errors import ExitCode
-from worker.stream.journal import LIVES
+from worker.stream.journal import LIVES, open_journal
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
@@ -57,7 +57,8 @@ def test_a_record_that_kills_the_process_is_quarantined_after_three_lives(
     assert letter is not None
     assert (letter.reason, letter.stage, letter.topic) == ("quarantined", "intake", REVIEWS_POSTED)
     assert KILLER.encode() in (dead[killer][0].value or b""), "the original is not there"
-    assert "suspected" not in (tmp_path / "state" / "journal").read_text()
+    with open_journal(tmp_path / "state" / "journal") as journal:
+        assert not journal.suspicious
 
 
 def test_workers_that_somebody_kills_quarantine_nothing(arena: Arena, tmp_path: Path) -> None:

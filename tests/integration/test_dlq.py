@@ -1,6 +1,7 @@
 """`tagline dlq` on a real broker: looking changes nothing, and a redrive sends each dead letter once."""
 
 import json
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,12 +10,13 @@ import pytest
 from confluent_kafka import (
     Consumer,
     ConsumerGroupTopicPartitions,
+    IsolationLevel,
     KafkaError,
     KafkaException,
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from worker.cli import main
 from worker.contracts.deadletter import REDRIVES, Failure, dead_letter, trimmed
@@ -102,6 +104,7 @@ class Bench:
 
     def arrived(self) -> list[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]]:
         """Key, value and headers of everything on the input topic since the test began."""
+        self._await_markers()
         self.reader.assign([TopicPartition(REVIEWS_POSTED, *at) for at in self.from_])
         found, left = [], {number for number, _ in self.from_}
         while left:
@@ -113,6 +116,25 @@ class Bench:
             elif error.code() == KafkaError._PARTITION_EOF:
                 left.discard(message.partition() or 0)
         return sorted(found, key=lambda one: one[0] or b"")  # type: ignore[arg-type] # bytes; the stub allows str
+
+    def _await_markers(self) -> None:
+        """A commit is answered before its markers stand in the partitions, and until then a reader finds the end before them."""
+        partitions = [TopicPartition(REVIEWS_POSTED, number) for number, _ in self.from_]
+        deadline = time.monotonic() + 20
+        while True:
+            written, readable = (
+                {
+                    at.partition: future.result().offset
+                    for at, future in self.admin.list_offsets(
+                        dict.fromkeys(partitions, OffsetSpec.latest()), isolation_level=isolation
+                    ).items()
+                }
+                for isolation in (IsolationLevel.READ_UNCOMMITTED, IsolationLevel.READ_COMMITTED)
+            )
+            if written == readable:
+                return
+            assert time.monotonic() < deadline, "a transaction stays open"
+            time.sleep(0.05)
 
 
 @pytest.fixture
