@@ -365,7 +365,7 @@ def reproduce(
     bundle: Annotated[Path, typer.Option(help="Folder for the bundle.")],
     version: Annotated[str, typer.Option(help="The bundle's version.")] = "reproduced",
 ) -> None:
-    """Rebuild the shipped bundle, stage by stage. Hours on a CPU; finished stages are skipped."""
+    """Make a bundle like the shipped one from the public sets and a base. Hours on a CPU; a finished teacher or student is kept."""
     from training.compare import compare as table
     from training.recipes.shipped import BundleConfig, ShippedConfig
     from training.recipes.shipped import reproduce as run

@@ -1,4 +1,4 @@
-"""The shipped bundle, stage by stage: data, vocabulary, a teacher, its student, neutral's likelihood, titles, calibration.
+"""A bundle as the shipped one, stage by stage: data, vocabulary, a teacher, its student, neutral's likelihood, titles, calibration.
 
 What takes hours, teacher and student, is skipped where it stands finished, and refused where it stands for other rows, sizes or
 weights. The other stages take minutes and are made anew, so that none of them hides that what it was made from has changed.
@@ -67,7 +67,7 @@ class BundleConfig:
 
 @dataclass(frozen=True)
 class ShippedConfig:
-    """Sizes and lengths of the stages: the ones that the shipped bundle was made with."""
+    """Sizes and lengths of the stages, as they were run whole from the base (docs/training.md)."""
 
     pieces: int = 29_000
     teacher: FinetuneConfig = field(default_factory=lambda: FinetuneConfig(train=TEACHER, max_tokens=192))
@@ -308,7 +308,7 @@ def test_sets(splits: Path) -> dict[str, list[Row]]:
 
 
 def reproduce(data: Path, base: str, out: Path, bundle: Path, config: ShippedConfig) -> dict[str, Any]:
-    """Rebuild the shipped bundle from the data folder and the base checkpoint. Hours on a CPU; resumes after a kill.
+    """Make a bundle as the shipped one is from the data folder and the base checkpoint. Hours on a CPU; resumes after a kill.
 
     :raises UsageError: ``out`` holds stages of other data, another base or another configuration.
     """
