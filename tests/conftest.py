@@ -1,6 +1,7 @@
 """What tests of several folders share: the stack, started once when the first test asks for it."""
 
 import gc
+import signal
 import sys
 import time
 import uuid
@@ -15,6 +16,14 @@ from worker.local.stack import CACHE_VARIABLE, KAFKA_VARIABLE, Stack, StackAddre
 
 settings.register_profile("tagline", deadline=None)  # a busy machine is no failure
 settings.load_profile("tagline")
+
+
+@pytest.fixture
+def sighup_is_heard() -> Iterator[None]:
+    """For a test that sends it, to itself or to what it starts: where the suite runs under nohup it is ignored by both."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture(scope="session", autouse=True)
