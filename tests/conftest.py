@@ -19,11 +19,17 @@ settings.load_profile("tagline")
 
 
 @pytest.fixture
-def sighup_is_heard() -> Iterator[None]:
-    """For a test that sends it, to itself or to what it starts: where the suite runs under nohup it is ignored by both."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def signals_are_heard() -> Iterator[None]:
+    """For a test that sends them, to itself or to what it starts: where the suite runs under nohup or in a script's background, both
+    ignore SIGHUP or SIGINT.
+    """
+    before = {
+        signal.SIGHUP: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+    }
     yield
-    signal.signal(signal.SIGHUP, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -78,7 +78,7 @@ def test_what_was_measured_is_shown_even_if_the_file_cannot_take_it(
 
 
 @pytest.mark.parametrize("number", ENDING)
-@pytest.mark.usefixtures("sighup_is_heard")
+@pytest.mark.usefixtures("signals_are_heard")
 def test_any_signal_ends_it_with_its_own_stack_stopped(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,7 +41,7 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("number", ENDING)
-@pytest.mark.usefixtures("sighup_is_heard")
+@pytest.mark.usefixtures("signals_are_heard")
 def test_a_second_signal_does_not_keep_the_stack_from_being_stopped(
     number: signal.Signals, stopped: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ def _handlers_stay() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("first", ENDING)
-@pytest.mark.usefixtures("sighup_is_heard")
+@pytest.mark.usefixtures("signals_are_heard")
 def test_the_first_signal_interrupts_and_no_later_one_does(first: signal.Signals) -> None:
     cleaned_up: list[signal.Signals] = []
 
