@@ -7,7 +7,6 @@ import typer
 
 from training.cli_options import (
     SMALLEST_RATE,
-    SPLIT_OFF,
     BatchTokens,
     Epochs,
     EvaluateEvery,
@@ -18,12 +17,12 @@ from training.cli_options import (
     Precision,
     Rate,
     Seed,
-    Share,
     Tokens,
     Validation,
     load_rows,
     load_sets,
 )
+from training.prepare_cli import prepare
 from training.scoring_cli import app as scoring
 from training.understanding_cli import app as understanding
 
@@ -32,68 +31,9 @@ if TYPE_CHECKING:
     from training.trainer import State
 
 app = typer.Typer(no_args_is_help=True, help="Train, distil, evaluate and export models.")
+app.command()(prepare)
 app.add_typer(scoring)
 app.add_typer(understanding)
-
-
-@app.command()
-def prepare(
-    files: Files,
-    out: Annotated[Path, typer.Option(help="Folder for train, validation and test as .jsonl.gz.")],
-    test: Annotated[
-        list[Path] | None, typer.Option(help="Ready test file; repeatable. Else a share is split off.")
-    ] = None,
-    validation: Annotated[list[Path] | None, typer.Option(help="Ready validation file; repeatable.")] = None,
-    validation_share: Share = None,
-    test_share: Share = None,
-    label: Label = None,
-    seed: Seed = 0,
-) -> None:
-    """Deduplicate and split labelled files. A text of a test or validation split never stays in train."""
-    from training.data import write_rows
-    from training.labels import parse_meanings
-    from training.prepare import SPLITS
-    from training.prepare import prepare as split
-    from training.runs import refuse_in_place, write_json, write_run
-    from worker.errors import UsageError
-
-    inputs = [*files, *(test or []), *(validation or [])]
-    for name in SPLITS:
-        refuse_in_place(_split_file(out, name), *inputs)
-    for name, ready, share in (("validation", validation, validation_share), ("test", test, test_share)):
-        if ready and share is not None:
-            raise UsageError(
-                f"--{name}-share splits off a share, and --{name} gives ready files",
-                hint="leave out one of the two",
-            )
-    validation_share, test_share = (
-        SPLIT_OFF if share is None else share for share in (validation_share, test_share)
-    )
-    prepared = split(
-        load_rows(files, label, labelled=True),
-        validation_share=validation_share,
-        test_share=test_share,
-        seed=seed,
-        test_rows=load_rows(test, label, labelled=True),
-        validation_rows=load_rows(validation, label, labelled=True),
-    )
-    shares = {"validation_share": validation_share, "test_share": test_share}
-    write_run(
-        out,
-        stage="prepare",
-        options={**shares, "seed": seed, "labels": parse_meanings(label or [])},
-        inputs=inputs,
-    )
-    for name, rows in prepared.splits.items():
-        write_rows(_split_file(out, name), rows)
-    write_json(out / "counts.json", prepared.counts)
-    for name, count in prepared.counts.items():
-        typer.echo(f"{name}: {count}")
-    for name, share in (("validation", validation_share), ("test", test_share)):
-        if share and not prepared.counts[name]:
-            typer.echo(
-                f"warning: the share {share} of so few rows left {name} empty; raise --{name}-share", err=True
-            )
 
 
 @app.command()
@@ -111,7 +51,7 @@ def pretrain(
     """Go on pre-training an encoder on unlabelled text of the domain (masked-language modelling)."""
     from training.pretrain import pretrain as run
     from training.runs import refuse_in_place
-    from training.trainer import TrainConfig
+    from training.train_config import TrainConfig
 
     refuse_in_place(out, Path(base))
     rows = load_rows(files, labels=False)
@@ -195,7 +135,7 @@ def finetune(
     from training.prepare import check_no_leak
     from training.runs import refuse_in_place
     from training.sets import labelled_rows
-    from training.trainer import TrainConfig
+    from training.train_config import TrainConfig
 
     refuse_in_place(out, Path(base))
     chosen = one_of("optimiser", optimiser, *RATES)
@@ -294,7 +234,7 @@ def distil(
     from training.labels import parse_meanings
     from training.prepare import check_no_leak
     from training.runs import refuse_in_place
-    from training.trainer import TrainConfig
+    from training.train_config import TrainConfig
 
     refuse_in_place(out, *teacher)
     rows = load_rows(files, label)
@@ -372,10 +312,6 @@ def reproduce(
 
     run(data, base, out, bundle, ShippedConfig(bundle=BundleConfig(version=version)))
     typer.echo(table([bundle]), nl=False)
-
-
-def _split_file(out: Path, name: str) -> Path:
-    return out / f"{name}.jsonl.gz"
 
 
 def _efficient(method: str, rank: int | None) -> "EfficientConfig | None":

@@ -32,7 +32,8 @@ from training.runs import (
     write_run,
 )
 from training.sets import gold_of, labels_of_set
-from training.trainer import State, TrainConfig, Trainer, Validation, run_length
+from training.train_config import TrainConfig
+from training.trainer import State, Trainer, Validation, run_length
 from worker.errors import UsageError
 
 

@@ -13,7 +13,8 @@ from training.finetune import pad_id_of
 from training.model import Columns
 from training.objective import Objective
 from training.runs import model_files, write_run
-from training.trainer import State, TrainConfig, Trainer
+from training.train_config import TrainConfig
+from training.trainer import State, Trainer
 from worker.classify.normalise import normalise
 
 MASKED_SHARE = 0.15

@@ -25,39 +25,10 @@ from training.hooks import Hook, Stateful, StepContext, StepHook
 from training.journal import Journal, Standing
 from training.model import Columns
 from training.objective import Objective
-from training.optim import Optimiser, Schedule, make_optimiser, parameter_groups, schedule_factor
+from training.optim import make_optimiser, parameter_groups, schedule_factor
 from training.precision import Precision, fastest_precision
+from training.train_config import TrainConfig
 from worker.errors import UsageError
-
-EVALUATE_EVERY = 500
-"""The most steps between two evaluations where nobody says how many."""
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Everything that decides how a run goes; written beside its weights."""
-
-    epochs: float = 2.0
-    budget_minutes: float | None = None
-    """With a budget, the schedule also advances with the clock, so that a run on a busy machine still ends decayed."""
-    lr: float = 1e-4
-    optimiser: Optimiser = "adamw"
-    schedule: Schedule = "linear"
-    warmup_share: float = 0.06
-    weight_decay: float = 0.01
-    layer_decay: float = 1.0
-    clip_norm: float = 1.0
-    tokens_per_batch: int = 2048
-    accumulate: int = 1
-    precision: Precision = "auto"
-    average_decay: float = 0.0
-    """Decay a step of an exponential average of the weights, which then is what is evaluated and kept. 0 turns it off."""
-    seed: int = 0
-    evaluate_every_steps: int | None = None
-    """None for a tenth of the run, at most :data:`EVALUATE_EVERY` steps. The last step is evaluated in any case."""
-    patience: int = 0
-    """Stop after this many evaluations without a better metric. 0 never stops early."""
-    checkpoint_every_s: float = 120.0
 
 
 @dataclass
@@ -156,17 +127,7 @@ class Trainer:
         )
         self.best: dict[str, Any] | None = None
         self.total_steps = run_length(examples, config)
-        self.evaluate_every = config.evaluate_every_steps or max(
-            1, min(EVALUATE_EVERY, self.total_steps // 10)
-        )
-        # The first evaluation is always a gain, so it takes one more than the patience to stop.
-        earliest = (config.patience + 1) * self.evaluate_every
-        if config.patience and earliest >= self.total_steps:
-            raise UsageError(
-                f"--patience {config.patience} cannot stop this run: with an evaluation every {self.evaluate_every} steps it would "
-                f"stop at step {earliest} of {self.total_steps} or later",
-                hint="lower --patience or --evaluate-every, or leave --patience out",
-            )
+        self.evaluate_every = config.steps_between_evaluations(self.total_steps)
         self.identity = checkpoint.identity(
             {"train": config, "metric": metric, **(options or {})},
             examples,

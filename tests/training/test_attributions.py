@@ -7,7 +7,7 @@ from tests.training.rows import make_rows
 from training import model as models
 from training.attributions import Attribution, attribute, attribute_folder, render
 from training.finetune import FinetuneConfig, finetune
-from training.trainer import TrainConfig
+from training.train_config import TrainConfig
 from worker.errors import UsageError
 
 QUICK = TrainConfig(epochs=8, lr=2e-3, tokens_per_batch=256, precision="float32", seed=3)

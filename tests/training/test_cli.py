@@ -16,7 +16,7 @@ from training.data import Row, read_rows, write_rows
 from training.distil import DistilConfig
 from training.pretrain import pretrain
 from training.runs import read_json, write_json
-from training.trainer import TrainConfig
+from training.train_config import TrainConfig
 from worker.classify.answers import KINDS
 from worker.classify.engine import Engine
 from worker.errors import ModelError, UsageError

@@ -8,7 +8,7 @@ from training.distil import DistilConfig
 from training.efficient.methods import METHODS, EfficientConfig
 from training.finetune import FinetuneConfig
 from training.options import RecipeConfig
-from training.trainer import TrainConfig
+from training.train_config import TrainConfig
 from worker.errors import UsageError
 
 FGM = RecipeConfig(adversarial="fgm")

@@ -17,7 +17,7 @@ from training.evaluate import logits_on
 from training.finetune import FinetuneConfig
 from training.model import Columns, build, load_tokenizer
 from training.objective import logits_of
-from training.trainer import TrainConfig
+from training.train_config import TrainConfig
 from worker.errors import UsageError
 
 COLUMNS = Columns({"review": ("negative", "positive")})

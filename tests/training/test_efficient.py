@@ -28,7 +28,8 @@ from training.model import Columns
 from training.objective import cross_entropy, logits_of
 from training.options import RecipeConfig
 from training.runs import read_json
-from training.trainer import TrainConfig, Trainer
+from training.train_config import TrainConfig
+from training.trainer import Trainer
 from worker.errors import UsageError
 
 COLUMNS = Columns({"review": ("negative", "positive")})

@@ -19,7 +19,7 @@ from training.predict import logits_for
 from training.quantise import dequantise_state, half_state, quantise_rows, quantise_state
 from training.runs import read_json, write_json
 from training.scores import evaluate_folder
-from training.trainer import TrainConfig
+from training.train_config import TrainConfig
 from worker.classify.engine import Engine, Probabilities
 from worker.classify.normalise import normalise
 from worker.errors import ModelError, UsageError

@@ -10,7 +10,7 @@ from training.finetune import FinetuneConfig, finetune
 from training.model import Columns
 from training.options import RecipeConfig
 from training.runs import read_json
-from training.trainer import TrainConfig
+from training.train_config import TrainConfig
 from worker.errors import UsageError
 
 QUICK = TrainConfig(epochs=0.2, lr=2e-3, tokens_per_batch=1_024, precision="float32", seed=3)

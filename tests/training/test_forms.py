@@ -15,7 +15,7 @@ from training.finetune import FinetuneConfig, finetune
 from training.forms import measure_forms, render
 from training.model import Columns
 from training.static_int8 import StaticInt8Linear, largest_magnitude
-from training.trainer import TrainConfig
+from training.train_config import TrainConfig
 from worker.errors import UsageError
 
 pytestmark = pytest.mark.skipif(

@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests.training.rows import make_rows
 from training.finetune import FinetuneConfig, finetune
 from training.pretrain import pretrain
-from training.trainer import TrainConfig
+from training.train_config import TrainConfig
 
 QUICK = TrainConfig(epochs=1, lr=2e-3, tokens_per_batch=256, precision="float32")
 

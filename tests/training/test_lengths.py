@@ -24,7 +24,7 @@ from training.quantise import quantise_folder
 from training.runs import max_tokens_of, read_json
 from training.scorer import open_scorer
 from training.titles.refit import refit_titles
-from training.trainer import TrainConfig
+from training.train_config import TrainConfig
 from worker.errors import UsageError
 
 POSITIONS = 64

@@ -14,7 +14,7 @@ from training import model as models
 from training.export import ExportConfig, export_bundle
 from training.model import Columns, choose_pieces, keep_layers, prune_embeddings, prune_tokenizer
 from training.pretrain import pretrain
-from training.trainer import TrainConfig
+from training.train_config import TrainConfig
 from training.vocabulary import prune_folder
 from worker.errors import UsageError
 

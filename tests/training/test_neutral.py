@@ -13,7 +13,7 @@ from training.finetune import FinetuneConfig, finetune
 from training.predict import probabilities_of
 from training.reviews.neutral import shift_neutral
 from training.scorer import open_scorer
-from training.trainer import TrainConfig
+from training.train_config import TrainConfig
 from worker.errors import UsageError
 
 LABELS = ("negative", "neutral", "positive")

@@ -20,7 +20,7 @@ from training.recipes.adversarial import Fgm, Pgd
 from training.recipes.augment import Augmentation, augmented, changed
 from training.recipes.ensemble import average_probabilities, soup
 from training.recipes.r_drop import r_drop, symmetric_divergence
-from training.trainer import TrainConfig
+from training.train_config import TrainConfig
 from worker.errors import UsageError
 
 COLUMNS = Columns({"review": ("negative", "positive")})

@@ -9,7 +9,7 @@ from training.finetune import FinetuneConfig, finetune
 from training.scorer import open_scorer
 from training.titles import refit
 from training.titles.refit import labelled_by_functions, refit_titles
-from training.trainer import TrainConfig
+from training.train_config import TrainConfig
 from worker.errors import UsageError
 
 QUICK = TrainConfig(epochs=6, lr=2e-3, tokens_per_batch=256, precision="float32", seed=3)

@@ -37,7 +37,7 @@ from training.recipes.shipped_data import prepare_shipped
 from training.reviews import judged
 from training.reviews.judged import text_hash
 from training.runs import write_json
-from training.trainer import TrainConfig
+from training.train_config import TrainConfig
 from worker.errors import UsageError
 
 

@@ -19,7 +19,8 @@ from training.model import Columns
 from training.objective import cross_entropy
 from training.optim import depth_of, parameter_groups, schedule_factor
 from training.runs import read_json
-from training.trainer import TrainConfig, Trainer, run_length
+from training.train_config import TrainConfig
+from training.trainer import Trainer, run_length
 from worker.errors import UsageError
 
 REVIEW = Columns({"review": ("negative", "positive")})

@@ -26,7 +26,7 @@ from training.reviews.neutral import shift_neutral
 from training.runs import model_files, plain, read_json, write_json
 from training.scores import evaluate_folder
 from training.titles.refit import labelled_by_functions, refit_titles
-from training.trainer import TrainConfig
+from training.train_config import TrainConfig
 from worker.classify.answers import LABELS
 from worker.classify.normalise import normalise
 from worker.errors import UsageError

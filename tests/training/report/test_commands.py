@@ -12,7 +12,7 @@ from training.export import ExportConfig, export_bundle
 from training.finetune import FinetuneConfig, finetune
 from training.scorer import open_scorer
 from training.sets import gold_of, labels_of_set
-from training.trainer import TrainConfig
+from training.train_config import TrainConfig
 from worker.errors import UsageError
 
 QUICK = TrainConfig(epochs=6, lr=2e-3, tokens_per_batch=256, precision="float32", seed=3)

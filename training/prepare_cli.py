@@ -1,0 +1,71 @@
+"""``tagline train prepare``: labelled files in, splits without leaks out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from training.cli_options import SPLIT_OFF, Files, Label, Seed, Share, load_rows
+
+
+def prepare(
+    files: Files,
+    out: Annotated[Path, typer.Option(help="Folder for train, validation and test as .jsonl.gz.")],
+    test: Annotated[
+        list[Path] | None, typer.Option(help="Ready test file; repeatable. Else a share is split off.")
+    ] = None,
+    validation: Annotated[list[Path] | None, typer.Option(help="Ready validation file; repeatable.")] = None,
+    validation_share: Share = None,
+    test_share: Share = None,
+    label: Label = None,
+    seed: Seed = 0,
+) -> None:
+    """Deduplicate and split labelled files. A text of a test or validation split never stays in train."""
+    from training.data import write_rows
+    from training.labels import parse_meanings
+    from training.prepare import SPLITS
+    from training.prepare import prepare as split
+    from training.runs import refuse_in_place, write_json, write_run
+    from worker.errors import UsageError
+
+    inputs = [*files, *(test or []), *(validation or [])]
+    for name in SPLITS:
+        refuse_in_place(_split_file(out, name), *inputs)
+    for name, ready, share in (("validation", validation, validation_share), ("test", test, test_share)):
+        if ready and share is not None:
+            raise UsageError(
+                f"--{name}-share splits off a share, and --{name} gives ready files",
+                hint="leave out one of the two",
+            )
+    validation_share, test_share = (
+        SPLIT_OFF if share is None else share for share in (validation_share, test_share)
+    )
+    prepared = split(
+        load_rows(files, label, labelled=True),
+        validation_share=validation_share,
+        test_share=test_share,
+        seed=seed,
+        test_rows=load_rows(test, label, labelled=True),
+        validation_rows=load_rows(validation, label, labelled=True),
+    )
+    shares = {"validation_share": validation_share, "test_share": test_share}
+    write_run(
+        out,
+        stage="prepare",
+        options={**shares, "seed": seed, "labels": parse_meanings(label or [])},
+        inputs=inputs,
+    )
+    for name, rows in prepared.splits.items():
+        write_rows(_split_file(out, name), rows)
+    write_json(out / "counts.json", prepared.counts)
+    for name, count in prepared.counts.items():
+        typer.echo(f"{name}: {count}")
+    for name, share in (("validation", validation_share), ("test", test_share)):
+        if share and not prepared.counts[name]:
+            typer.echo(
+                f"warning: the share {share} of so few rows left {name} empty; raise --{name}-share", err=True
+            )
+
+
+def _split_file(out: Path, name: str) -> Path:
+    return out / f"{name}.jsonl.gz"
