@@ -24,8 +24,8 @@ from worker.stream.offsets import Offsets
 from worker.stream.record import Partition, Record
 from worker.stream.stages import Stages
 from worker.stream.tally import count
-from worker.stream.waited import Waited
 from worker.telemetry import metrics
+from worker.telemetry.waited import Waited
 
 log = structlog.get_logger(__name__)
 

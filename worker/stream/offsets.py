@@ -18,8 +18,8 @@ from worker.stream.assignment import Assignment
 from worker.stream.errors import kafka_error
 from worker.stream.journal import Journal
 from worker.stream.microbatch import MicroBatch
-from worker.stream.waited import Waited
 from worker.telemetry import metrics
+from worker.telemetry.waited import Waited
 
 log = structlog.get_logger(__name__)
 
