@@ -75,6 +75,10 @@ class Arena:
     bootstrap: str
     redis_url: str | None
     folder: Path
+    outputs: Sequence[str] = OUTPUT_TOPICS
+    """The topics that are read here."""
+    begun: bool = True
+    """Whether the group has committed the present ends; else it is one that Kafka has not heard of."""
     group: str = field(default_factory=lambda: f"test-{uuid.uuid4().hex[:8]}")
     fed: list[Source] = field(default_factory=list)
     workers: list["WorkerProcess"] = field(default_factory=list)
@@ -91,8 +95,9 @@ class Arena:
                 **_QUIET,
             }
         )
-        self._reader.commit(offsets=self._ends(INPUT_TOPICS), asynchronous=False)
-        self._reader.assign(self._ends(OUTPUT_TOPICS))
+        if self.begun:
+            self._reader.commit(offsets=self._ends(INPUT_TOPICS), asynchronous=False)
+        self._reader.assign(self._ends(self.outputs))
         self.seen: list[Output] = []
 
     def _ends(self, topics: Sequence[str]) -> list[TopicPartition]:

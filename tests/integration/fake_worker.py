@@ -1,10 +1,10 @@
 """A real worker with a fake model, and, when asked, one fault at a known point.
 
-    python -m tests.integration.fake_worker [--kill POINT | --stop POINT | --time-out POINT] [--after N] ...
+    python -m tests.integration.fake_worker [--kill POINT] [--stop POINT] [--terminate POINT] [--time-out POINT] [--after N] ...
 
 Everything but the model is the product's own code, settings from the environment included. A fault wraps one function of
-the product: when it returns for the N-th time the process kills itself, stops itself (SIGSTOP), or is told that the call
-timed out although it did its work. It prints ``FAULT AT point`` first, which the tests require, so that a test whose
+the product: when it returns for the N-th time the process kills itself, stops itself (SIGSTOP), is told to stop (SIGTERM), or hears
+that the call timed out although it did its work. It prints ``FAULT AT point`` first, which the tests require, so that a test whose
 fault did not happen fails.
 """
 
@@ -43,6 +43,8 @@ POINTS: dict[str, list[tuple[Any, str]]] = {
     ],
     "between acknowledgement and commit": [(Offsets, "store"), (ExactlyOncePublisher, "_send_offsets")],
     "after the end of the transaction": [(ExactlyOncePublisher, "_transact")],
+    "after a roll-back": [(ExactlyOncePublisher, "_roll_back")],
+    "before a beginning is committed": [(Offsets, "_latest")],
 }
 """Where something can be made to happen: after the return of these functions."""
 
@@ -60,6 +62,12 @@ def kill() -> None:
 def stop() -> None:
     """SIGSTOP; the test sends SIGCONT."""
     os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def terminate() -> None:
+    """SIGTERM, and time for the owner's loop to see it before anything else happens."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(1)
 
 
 def time_out() -> None:
@@ -112,7 +120,7 @@ class Forward:
 def main() -> int:
     """Parse, patch, run."""
     parser = argparse.ArgumentParser()
-    faults = {"kill": kill, "stop": stop, "time_out": time_out}
+    faults = {"kill": kill, "stop": stop, "terminate": terminate, "time_out": time_out}
     for name in faults:
         parser.add_argument(f"--{name.replace('_', '-')}", choices=POINTS)
     parser.add_argument(

@@ -1,6 +1,5 @@
 """Kafka or Redis away, in the way, or not as they should be: the worker waits, or ends and says why; nothing is lost."""
 
-import os
 import socket
 import time
 from collections.abc import Iterator
@@ -14,11 +13,11 @@ from tests.conftest import wait_for_leaders
 from tests.fake_engine import answer
 from tests.integration.arena import Arena, WorkerProcess, review
 from tests.integration.judge import committed_now, judge
+from tests.integration.own_stack import stack_of_our_own
 from tests.integration.redis_faults import PrivateValkey
 from worker.contracts.topics import ADS_SIGNALS, REVIEWS_POSTED, TOPICS
 from worker.errors import ExitCode
-from worker.local.stack import CACHE_VARIABLE, KAFKA_VARIABLE, Stack
-from worker.stream.admin import create
+from worker.local.stack import Stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
@@ -27,17 +26,9 @@ MODES = pytest.mark.parametrize("mode", ["at_least_once", "exactly_once"])
 
 @pytest.fixture(scope="module")
 def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack that may be hurt: nobody else's tests use it."""
-    ours = {name: value for name, value in os.environ.items() if name not in (KAFKA_VARIABLE, CACHE_VARIABLE)}
-    stack = Stack(tmp_path_factory.mktemp("own"), ours)
-    try:
-        addresses = stack.up(lambda _: None)
-        admin = AdminClient({"bootstrap.servers": addresses.bootstrap_servers})
-        create(admin, TOPICS)
-        wait_for_leaders(admin, [topic.name for topic in TOPICS])
+    """One for all tests here."""
+    with stack_of_our_own(tmp_path_factory.mktemp("own")) as stack:
         yield stack
-    finally:
-        stack.down(lambda _: None)
 
 
 @pytest.fixture

@@ -74,6 +74,8 @@ class FakeConsumer:
         self.high_watermarks: dict[tuple[str, int], int] = {}
         self.end_refusals: deque[KafkaException] = deque()
         """Raised by the next look-ups of high watermarks, one each."""
+        self.beginning_refusals: deque[KafkaException] = deque()
+        """Raised by the next commits of offsets that are named, one each."""
         self.seeks: list[tuple[int, int]] = []
         self.callbacks: dict[str, Callable[..., None]] = {}
         self.closed = False
@@ -103,10 +105,19 @@ class FakeConsumer:
         self._refuse()
         self.stored |= {(one.topic, one.partition): one.offset for one in offsets}
 
-    def commit(self, *, asynchronous: bool) -> None:
+    def commit(
+        self, *, asynchronous: bool, offsets: Sequence[TopicPartition] | None = None
+    ) -> list[TopicPartition] | None:
+        if offsets is not None:
+            self.calls.append(f"commit of {len(offsets)}")
+            if self.beginning_refusals:
+                raise self.beginning_refusals.popleft()
+            self.committed_offsets |= {(one.topic, one.partition): one.offset for one in offsets}
+            return list(offsets)
         self.calls.append("commit later" if asynchronous else "commit")
         self._refuse()
         self.committed_offsets |= self.stored
+        return None
 
     def committed(self, partitions: Sequence[TopicPartition], timeout: float) -> list[TopicPartition]:
         self._refuse()

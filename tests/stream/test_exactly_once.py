@@ -163,8 +163,8 @@ def test_a_refusal_for_good_ends_the_worker_at_once_whoever_tells(
         factory.current.delivery_error = refusal.args[0]
         refusal = failed(KafkaError._FAIL)
     factory.current.errors["produce" if where == "produce" else "commit"] = [refusal]
-    if where == "commit":  # which topic it was, and so whose rules they are, is not known then
-        expected = pytest.raises(TaglineError, match="committing a transaction")
+    if where == "commit":  # which of its topics it was, and so whose rules they are, is not known then
+        expected = pytest.raises(TaglineError, match="committing a transaction that writes to out")
     else:
         expected = pytest.raises(error, match=r"\bout\b")
     with expected:

@@ -247,6 +247,7 @@ def test_a_look_up_that_takes_long_is_no_standstill(start_from: str) -> None:
         bench.stages.at_once = True
         bench.stages.done.extend(Finished(b, published=True) for b in bench.stages.submitted)
         turns.append(len(bench.progress))
+        bench.consumer.committed_offsets.clear()
         refusals = bench.consumer.refusals if start_from == "earliest" else bench.consumer.end_refusals
         refusals += [failed(KafkaError._TIMED_OUT) for _ in range(3)]
         bench.callback("on_assign", BOTH)

@@ -121,106 +121,32 @@ def test_an_end_that_came_with_a_rebalance_is_asked_for_again() -> None:
     assert bench.consumer.seeks == [(0, 2)]
 
 
-def test_where_the_latest_begins_is_committed() -> None:
+@pytest.mark.parametrize("transactional", [False, True])
+def test_where_the_latest_begins_is_committed_before_anything_is_read(*, transactional: bool) -> None:
     """Else it would be looked up again at the next assignment, and what came in between skipped."""
-    bench = Bench(start_from="latest")
+    bench = Bench(start_from="latest", transactional=transactional)
     bench.consumer.high_watermarks = {(TOPIC, 0): 7, (TOPIC, 1): 0}
-    poll = bench.consumer.poll
-
-    def assigned_and_read(timeout_s: float) -> FakeMessage | None:
-        """In one call; were the process to die of the record, the next one would begin behind it."""
-        bench.consumer.poll = poll  # type: ignore[method-assign] # to play it
-        poll(timeout_s)
-        return FakeMessage(7)
-
-    bench.consumer.poll = assigned_and_read  # type: ignore[method-assign] # to play it
-    bench.run(5)
-    assert committed(bench) == [{(TOPIC, 0): 7, (TOPIC, 1): 0}, {(TOPIC, 0): 8}]
-    assert bench.consumer.committed_offsets == {(TOPIC, 0): 8, (TOPIC, 1): 0}
+    bench.run(3)
+    assert bench.consumer.committed_offsets == {(TOPIC, 0): 7, (TOPIC, 1): 0}
+    assert bench.consumer.calls.index("commit of 2") < bench.consumer.calls.index("assign 2")
+    assert bench.consumer.stored == {}, "it would be committed again, behind the transactions that follow"
+    assert committed(bench) == []
 
 
-def roll_back(bench: Bench) -> None:
-    bench.stages.rewinds += 1
-    bench.stages.done.extend(Finished(batch, published=False) for batch in bench.intake._in_flight)
-
-
-def publish(bench: Bench) -> None:
-    bench.stages.done.extend(Finished(batch, published=True) for batch in bench.intake._in_flight)
-
-
-@pytest.mark.parametrize("assigned", ["before the roll-back", "between it and the rewind"])
-@pytest.mark.parametrize("read", [False, True])
-def test_where_the_latest_begins_is_committed_again_after_a_roll_back(assigned: str, *, read: bool) -> None:
-    """Else nobody would know of it: the next owner looks the end up anew, and skips what came in between."""
+def test_after_a_roll_back_the_latest_is_read_again_from_where_it_began() -> None:
     bench = Bench(start_from="latest", transactional=True)
     bench.stages.at_once = False
     bench.consumer.high_watermarks = {(TOPIC, 0): 7, (TOPIC, 1): 0}
-    assign = bench.consumer.to_read.popleft()
-    if assigned == "before the roll-back":
-        bench.consumer.to_read += [assign, lambda: roll_back(bench)]
-    else:
-        # The line has rolled back, and drops what was read, and began, under the count of before.
-        bench.consumer.to_read += [lambda: (roll_back(bench), assign())[0], lambda: roll_back_stale(bench)]
-    if read:
-        bench.feed(7, 8)
-    bench.run(8, then=lambda: publish(bench))
-    assert (0, 7) in bench.consumer.seeks
-    after = [batch for batch in bench.stages.submitted if batch.rewind == 1]
-    assert after[0].records == []
-    assert after[0].offsets() == {(TOPIC, 0): 7, (TOPIC, 1): 0}
+    bench.feed(8, 9)  # a marker lies at 7
 
+    def roll_back() -> None:
+        bench.stages.rewinds += 1
+        bench.stages.done.extend(Finished(batch, published=False) for batch in bench.stages.submitted)
 
-def roll_back_stale(bench: Bench) -> None:
-    bench.stages.done.extend(
-        Finished(batch, published=False)
-        for batch in bench.intake._in_flight
-        if batch.rewind < bench.stages.rewinds
-    )
-
-
-@pytest.mark.parametrize("how", ["stop", "revoke"])
-def test_where_the_latest_begins_waits_for_room_until_its_partition_goes(how: str) -> None:
-    """Its first records lie in the buffer, and are dropped with the partition: without the place the next owner skips them."""
-    bench = Bench(start_from="latest")
-    bench.stages.has_room = False
-    bench.consumer.high_watermarks = {(TOPIC, 0): 7, (TOPIC, 1): 0}
-    bench.feed(7, 8)
-    finished = bench.stages.finished
-
-    def room(timeout_s: float) -> list[Finished]:
-        """The line takes something after a moment."""
-        bench.stages.has_room = True
-        return finished(timeout_s)
-
-    def go() -> None:
-        assert bench.submitted() == []
-        bench.stages.finished = room  # type: ignore[method-assign] # to play it
-        if how == "revoke":
-            bench.callback("on_revoke", BOTH)
-
-    bench.run(6, then=go)
-    assert committed(bench) == [{(TOPIC, 0): 7, (TOPIC, 1): 0}]
-    assert bench.consumer.committed_offsets == {(TOPIC, 0): 7, (TOPIC, 1): 0}
-
-
-def test_where_the_latest_begins_goes_alone_and_before_what_was_read_behind_it() -> None:
-    """Beside records of its partition it would take their offset back."""
-    bench = Bench(start_from="latest")
-    bench.stages.has_room = False
-    bench.consumer.high_watermarks = {(TOPIC, 0): 7, (TOPIC, 1): 0}
-    bench.feed(7, 8)
-    bench.consumer.to_read += [nothing_more, lambda: setattr(bench.stages, "has_room", True)]
+    bench.consumer.to_read += [nothing_more, roll_back]
     bench.run(8)
-    assert committed(bench) == [{(TOPIC, 0): 7, (TOPIC, 1): 0}, {(TOPIC, 0): 9}]
-
-
-def test_where_the_latest_began_is_not_committed_again_when_the_partition_was_lost() -> None:
-    bench = Bench(start_from="latest")
-    bench.stages.has_room = False
-    bench.consumer.high_watermarks = {(TOPIC, 0): 7, (TOPIC, 1): 0}
-    bench.consumer.to_read.append(lambda: bench.callback("on_lost", BOTH))
-    bench.run(6, then=lambda: setattr(bench.stages, "has_room", True))
-    assert committed(bench) == []
+    assert bench.consumer.seeks == [(0, 7), (1, 0)]
+    assert bench.consumer.calls.count("commit of 2") == 1
 
 
 def test_an_error_of_the_client_between_two_reads_is_no_bug_of_ours() -> None:

@@ -121,7 +121,7 @@ def test_a_look_up_without_an_answer_ends_with_a_hint(consumer: FakeConsumer, as
         journal=Journal(),
         lookup_timeout_s=0.15,
     )
-    with pytest.raises(DependencyError, match="no answer about committed offsets"):
+    with pytest.raises(DependencyError, match="looking up committed offsets: no answer"):
         made.starting_points([TopicPartition(*FIRST)])
 
 
@@ -158,7 +158,7 @@ def test_a_leader_that_never_answers_ends_with_a_hint(consumer: FakeConsumer, as
     made = Offsets(
         cast("Consumer", consumer), assignment, start_from="latest", journal=Journal(), lookup_timeout_s=0.15
     )
-    with pytest.raises(DependencyError, match="no answer about the end of t/0"):
+    with pytest.raises(DependencyError, match="looking up the end of t/0: no answer"):
         made.starting_points([TopicPartition(*FIRST)])
 
 
@@ -168,6 +168,56 @@ def test_a_stop_ends_the_look_up_of_an_end_too(consumer: FakeConsumer, assignmen
         cast("Consumer", consumer), assignment, start_from="latest", journal=Journal(), stop=lambda: True
     )
     assert made.starting_points([TopicPartition(*FIRST)]) is None
+
+
+@pytest.mark.parametrize(
+    "code", [KafkaError._TIMED_OUT, KafkaError.NOT_COORDINATOR, KafkaError.REBALANCE_IN_PROGRESS]
+)
+def test_where_the_latest_begins_is_committed_until_it_is_taken(
+    consumer: FakeConsumer, assignment: Assignment, code: int
+) -> None:
+    consumer.committed_offsets = {SECOND: 4}
+    consumer.high_watermarks = {FIRST: 12}
+    consumer.beginning_refusals += [failed(code)] * 2
+    both = [TopicPartition(*FIRST), TopicPartition(*SECOND)]
+    found = offsets(consumer, assignment, "latest").starting_points(both) or []
+    assert [one.offset for one in found] == [12, 4]
+    assert consumer.calls == ["commit of 1"] * 3
+    assert consumer.committed_offsets == {FIRST: 12, SECOND: 4}
+
+
+def test_a_beginning_that_is_never_taken_ends_with_a_hint(
+    consumer: FakeConsumer, assignment: Assignment
+) -> None:
+    consumer.high_watermarks = {FIRST: 12}
+    consumer.beginning_refusals += [failed(KafkaError._TIMED_OUT)] * 20
+    made = Offsets(
+        cast("Consumer", consumer), assignment, start_from="latest", journal=Journal(), lookup_timeout_s=0.15
+    )
+    with pytest.raises(DependencyError, match="committing where reading begins: no answer"):
+        made.starting_points([TopicPartition(*FIRST)])
+
+
+def test_a_stop_ends_the_commit_of_a_beginning_too(consumer: FakeConsumer, assignment: Assignment) -> None:
+    consumer.high_watermarks = {FIRST: 12}
+    consumer.beginning_refusals.append(failed(KafkaError._TIMED_OUT))
+    made = Offsets(
+        cast("Consumer", consumer), assignment, start_from="latest", journal=Journal(), stop=lambda: True
+    )
+    assert made.starting_points([TopicPartition(*FIRST)]) is None
+
+
+@pytest.mark.parametrize(
+    "code", [KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.FENCED_MEMBER_EPOCH]
+)
+def test_a_member_that_the_group_went_on_without_commits_no_beginning_and_hears_of_it_later(
+    consumer: FakeConsumer, assignment: Assignment, code: int
+) -> None:
+    consumer.high_watermarks = {FIRST: 12}
+    consumer.beginning_refusals.append(failed(code))
+    (found,) = offsets(consumer, assignment, "latest").starting_points([TopicPartition(*FIRST)]) or []
+    assert found.offset == 12
+    assert consumer.committed_offsets == {}
 
 
 @pytest.mark.parametrize(

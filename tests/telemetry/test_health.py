@@ -71,6 +71,21 @@ def test_a_loop_that_stops_turning_is_not_alive_even_without_work() -> None:
     assert not state.alive()[0]
 
 
+@pytest.mark.parametrize(("steps", "step_s", "alive"), [(1, 1_000.0, True), (11, 1.0, False)])
+def test_only_time_in_which_the_process_ran_counts(
+    steps: int, step_s: float, monkeypatch: pytest.MonkeyPatch, *, alive: bool
+) -> None:
+    """A probe that comes first after a SIGSTOP or a freeze must not have a healthy worker killed."""
+    clock = Clock()
+    monkeypatch.setattr("time.monotonic", clock)
+    state = HealthState(stuck_after_s=10)
+    state.progress(5)
+    for _ in range(steps):
+        clock.now += step_s
+        state.seconds_since_turn()
+    assert state.alive()[0] is alive
+
+
 def test_it_is_ready_when_every_part_is() -> None:
     state = HealthState(stuck_after_s=10)
     with serve_health(state, ANY_PORT) as address:

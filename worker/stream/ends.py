@@ -5,9 +5,6 @@ in transactions (`tagline dlq redrive` does), the offset behind the last record 
 never be zero, and once retention has deleted the record and the marker, the committed offset would be out of range. So when the
 client says that a partition's end is reached, that end travels down the line with a micro-batch behind all that was read before it,
 and is committed as the records' offsets are: in their order, and rolled back with them.
-
-Where reading begins at the latest end, behind records that are skipped on purpose, that place is committed too, before anything that is
-read behind it: were it looked up again at the next assignment, what was written in between would be skipped as well.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,13 +13,10 @@ from worker.stream.record import Partition
 
 
 class Ends:
-    """The ends that wait until what was read before them has gone into micro-batches, and the beginnings that wait for room.
-    Owner thread only.
-    """
+    """The ends that wait until what was read before them has gone into micro-batches. Owner thread only."""
 
     def __init__(self) -> None:
         self._waiting: dict[Partition, int] = {}
-        self._begun: dict[Partition, int] = {}
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -31,15 +25,6 @@ class Ends:
         """The client has delivered all before ``end``. ``next_offset`` is the one behind the last record, None if none is known."""
         if next_offset is not None and end > next_offset:
             self._waiting[partition] = end
-
-    def begins(self, partition: Partition, place: int) -> None:
-        """Reading begins here, and the group may know nothing of it. Whatever is read meanwhile, this waits."""
-        self._begun[partition] = place
-
-    @property
-    def begun(self) -> bool:
-        """Whether beginnings wait: no record may go before them."""
-        return bool(self._begun)
 
     def forget(self, partition: Partition) -> None:
         """More was read of this one: its end lies further on."""
@@ -52,13 +37,7 @@ class Ends:
     def give_up(self, partitions: Iterable[Partition]) -> None:
         """These are not ours any more."""
         for partition in partitions:
-            self._waiting.pop(partition, None)
-            self._begun.pop(partition, None)
-
-    def take_begun(self) -> dict[Partition, int]:
-        """The beginnings; they wait no longer."""
-        begun, self._begun = self._begun, {}
-        return begun
+            self.forget(partition)
 
     def take(self, held: Callable[[Partition], bool]) -> dict[Partition, int]:
         """The ends of partitions of which no record is held back any more; they wait no longer."""

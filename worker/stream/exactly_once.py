@@ -116,7 +116,7 @@ class ExactlyOncePublisher:
         except KafkaException as error:
             if self._refused is not None:
                 raise refused(*self._refused) from error
-            self._roll_back(error.args[0], offsets)
+            self._roll_back(error.args[0], messages, offsets)
             return False
         self._forgive(offsets)
         metrics.TRANSACTIONS.labels("committed").inc()
@@ -166,12 +166,16 @@ class ExactlyOncePublisher:
                     raise
         return None
 
-    def _roll_back(self, error: KafkaError, offsets: dict[Partition, int]) -> None:
+    def _roll_back(
+        self, error: KafkaError, messages: list[OutboundMessage], offsets: dict[Partition, int]
+    ) -> None:
         metrics.TRANSACTIONS.labels("aborted").inc()
         self._failures += 1
         # An output topic that we may not write to is met when it joins the transaction, and no delivery report tells.
         if is_for_good(error) or self._failures > MOST_ROLL_BACKS:
-            raise kafka_error(error, "committing a transaction")
+            # Whether it was a topic, and which, the client does not say: it may be any of these.
+            topics = ", ".join(sorted({message.topic for message in messages})) or "no topic"
+            raise kafka_error(error, f"committing a transaction that writes to {topics}")
         for partition, offset in offsets.items():
             tenure = self._assignment.tenure(partition)
             if tenure is not None:

@@ -24,8 +24,8 @@ from worker.stream.offsets import Offsets
 from worker.stream.record import Partition, Record
 from worker.stream.stages import Stages
 from worker.stream.tally import count
-from worker.stream.waited import Waited
 from worker.telemetry import metrics
+from worker.telemetry.waited import Waited
 
 log = structlog.get_logger(__name__)
 
@@ -200,18 +200,12 @@ class Intake:
 
     def _close_windows(self) -> None:
         suspicious = self._journal.suspicious
-        while self._has_room() and self._buffer.ready(time.monotonic(), idle=self._stages.hungry):
+        while self._stages.has_room and self._buffer.ready(time.monotonic(), idle=self._stages.hungry):
             if suspicious and self._kept_apart():
                 return
             records, size = self._buffer.cut(self._suspected if suspicious else None)
             self._submit(records, size, self._free_ends())
         self._send_ends()
-
-    def _has_room(self) -> bool:
-        """Whether a micro-batch of what was read may go now; where reading began goes before it, alone."""
-        if self._ends.begun and self._stages.has_room:
-            self._submit([], 0, self._ends.take_begun())
-        return self._stages.has_room and not self._ends.begun
 
     def _free_ends(self) -> dict[Partition, int]:
         ends = self._ends.take(self._buffer.holds) if self._ends else {}
@@ -221,15 +215,8 @@ class Intake:
 
     def _send_ends(self) -> None:
         """Ends behind which no window closes go alone (see `ends`)."""
-        if self._has_room() and (ends := self._free_ends()):
+        if self._stages.has_room and (ends := self._free_ends()):
             self._submit([], 0, ends)
-
-    def _send_last_ends(self, deadline: float) -> None:
-        """The same before partitions go, or all ends. Where reading began waits for room until then: its loss would be theirs."""
-        while not self._has_room() and self._ends.begun and time.monotonic() < deadline:
-            self._stages.check()
-            self._settle(BUSY_POLL_S)
-        self._send_ends()
 
     def _submit(self, records: list[Record], size: int, ends: dict[Partition, int]) -> None:
         partitions = {(record.topic, record.partition) for record in records} | ends.keys()
@@ -274,10 +261,8 @@ class Intake:
         self._rewinds = self._stages.rewinds
         self._assignment.renew()
         dropped = self._drop()
-        begun = self._offsets.rewind()
-        if begun is None:
+        if not self._offsets.rewind():
             return False
-        self._begin(begun)
         log.warning("reading again from the committed offsets", dropped_records=dropped)
         return True
 
@@ -287,7 +272,7 @@ class Intake:
         self._draining = True
         limit_s = self._limits.drain_timeout_s
         deadline = time.monotonic() + limit_s
-        self._send_last_ends(deadline)
+        self._send_ends()
         self._drop()
         log.info("stopping", in_flight_records=self._flying_records)
         self._finish(lambda _batch: True, deadline)
@@ -325,21 +310,14 @@ class Intake:
             return
         consumer.incremental_assign(starting)
         self._assignment.add(_names(partitions))
-        places = {(one.topic, one.partition): one.offset for one in starting if one.offset >= 0}
-        for partition, offset in places.items():
-            self._assignment.reads_from(partition, offset)
-        self._begin(places)
+        for one in starting:
+            if one.offset >= 0:
+                self._assignment.reads_from((one.topic, one.partition), one.offset)
         if partitions:
             # A pause outlives the assignment in the client: a partition lost while paused would come back paused.
             (consumer.pause if self._paused else consumer.resume)(partitions)
         self._assignment_changed("partitions assigned", partitions)
         self._on_membership(True)
-
-    def _begin(self, places: dict[Partition, int]) -> None:
-        """Reading begins at these; a place that was looked up is committed before anything that is read behind it."""
-        if self._offsets.start_from == "latest":
-            for partition, place in places.items():
-                self._ends.begins(partition, place)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Finish what is in flight for these partitions within the budget, commit it, and only then let go."""
@@ -347,7 +325,7 @@ class Intake:
         going = frozenset(_names(partitions))
         deadline = time.monotonic() + self._limits.drain_timeout_s
         if not self._closing:
-            self._send_last_ends(deadline)
+            self._send_ends()
         self._drop(going)
         if not self._closing:
             self._finish(lambda batch: not going.isdisjoint(batch.epochs), deadline)

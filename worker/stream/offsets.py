@@ -1,7 +1,9 @@
 """Offsets: stored only for what is safe, committed by the thread that owns the consumer, found again at a start.
 
-An explicit ``commit(offsets=...)`` is never used: the broker accepts it for a partition that was lost, and so overwrites
-the new owner's offset. Stored offsets are refused for a lost partition.
+What was done is stored, never committed by an explicit ``commit(offsets=...)``: the broker accepts that for a partition that was lost,
+and so overwrites the new owner's offset. Stored offsets are refused for a lost partition. Where reading begins at the latest end is the
+exception, because it is committed inside the assignment's callback: the client joins no later generation of the group before that
+returns, so the broker refuses the commit of a member that the group went on without.
 """
 
 import time
@@ -16,9 +18,8 @@ from worker.stream.assignment import Assignment
 from worker.stream.errors import kafka_error
 from worker.stream.journal import Journal
 from worker.stream.microbatch import MicroBatch
-from worker.stream.record import Partition
-from worker.stream.waited import Waited
 from worker.telemetry import metrics
+from worker.telemetry.waited import Waited
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +31,8 @@ LOOKUP_TIMEOUT_S = 60.0
 """Longest wait for an answer about offsets, unless sessions or transactions may last longer."""
 LOOKUP_CALL_S = 5.0
 """Longest single call."""
+_GONE = (KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.FENCED_MEMBER_EPOCH)
+"""The group went on without this member, which the client tells at one of the next polls."""
 
 
 def commit_answered(error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:
@@ -71,7 +74,7 @@ class Offsets:
         """
         self._consumer = consumer
         self._assignment = assignment
-        self.start_from = start_from
+        self._start_from = start_from
         self.on_turn: Callable[[], None] = lambda: None
         """Called at every turn of a look-up, which may take minutes: whoever owns the loop goes on with what needs no answer."""
         self._journal = journal
@@ -143,10 +146,11 @@ class Offsets:
         return True
 
     def starting_points(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition] | None:
-        """Where to read each newly assigned partition from: its committed offset, or the setting's end of it.
+        """Where to read each newly assigned partition from: its committed offset, or the setting's end of it. To be called in the
+        callback that assigns them, before they are assigned.
 
-        The latest end comes as a number, for the caller to have it committed: if it were looked up again at the next assignment,
-        what was written in between would be skipped. None when the worker was told to stop before there was an answer.
+        The latest end comes as a number and is committed by then: if it were looked up again at the next assignment, what was written
+        in between would be skipped. None when the worker was told to stop before there was an answer.
 
         Raises:
             DataError: there is no committed offset and the setting says that this is an error.
@@ -156,21 +160,24 @@ class Offsets:
         if committed is None:
             return None
         starting: list[TopicPartition] = []
+        begun: list[TopicPartition] = []
         for position in committed:
             found = position if position.offset >= 0 else self._without_offset(position)
             if found is None:
                 return None
             starting.append(found)
-        return starting
+            if found is not position and found.offset >= 0:
+                begun.append(found)
+        return None if begun and not self._commit_beginnings(begun) else starting
 
     def _without_offset(self, position: TopicPartition) -> TopicPartition | None:
-        if self.start_from == "error":
+        if self._start_from == "error":
             raise DataError(
                 f"partition {position.partition} of {position.topic} has no committed offset",
                 hint="Set TAGLINE_KAFKA_START_FROM=earliest for a new group, or restore the group's offsets.",
             )
         at = (position.topic, position.partition)
-        if self.start_from == "earliest":
+        if self._start_from == "earliest":
             return TopicPartition(*at, OFFSET_BEGINNING)
         end = self._latest(*at)
         return None if end is None else TopicPartition(*at, end)
@@ -184,23 +191,52 @@ class Offsets:
 
         return self._answered(
             ask,
-            f"the end of {topic}/{number}",
+            f"looking up the end of {topic}/{number}",
             worth_asking_again=lambda error: _has_no_leader_yet(error) or _worth_asking_again(error),
             hint="Check the brokers: none of them may lead this partition.",
         )
 
-    def rewind(self) -> dict[Partition, int] | None:
+    def _commit_beginnings(self, begun: list[TopicPartition]) -> bool:
+        """Commit where reading begins, and wait for the answer. False when the worker was told to stop first.
+
+        Of a member that is out of the group nothing is committed, nor anything that it reads: the next owner begins.
+        """
+
+        def ask() -> bool:
+            try:
+                answered = self._consumer.commit(offsets=begun, asynchronous=False)
+                refusal = next((one.error for one in answered if one.error is not None), None)
+            except KafkaException as error:
+                refusal = error.args[0]
+            if refusal is None:
+                metrics.COMMITS.labels("confirmed").inc()
+            elif refusal.code() in _GONE:
+                _note_refusal(refusal)
+            else:
+                raise KafkaException(refusal)
+            return True
+
+        return bool(
+            self._answered(
+                ask,
+                "committing where reading begins",
+                worth_asking_again=lambda error: (
+                    error.code() == KafkaError.REBALANCE_IN_PROGRESS or _worth_asking_again(error)
+                ),
+                hint="Check the brokers: the group's coordinator takes no commit.",
+            )
+        )
+
+    def rewind(self) -> bool:
         """Read every partition of ours again from its committed offset, or from where reading began.
 
-        Returns where those begin again that have no committed offset: what would have committed their places was rolled back. None when
-        the worker was told to stop before the coordinator answered: then nothing more may be read, because what comes next lies
-        behind what was rolled back.
+        False when the worker was told to stop before the coordinator answered: then nothing more may be read, because what comes
+        next lies behind what was rolled back.
         """
         owned = [TopicPartition(topic, partition) for topic, partition in sorted(self._assignment.owned)]
         committed = self._committed(owned) if owned else []
         if committed is None:
-            return None
-        begun: dict[Partition, int] = {}
+            return False
         for position in committed:
             partition = (position.topic, position.partition)
             first = self._assignment.first_offset(partition)
@@ -209,11 +245,9 @@ class Offsets:
             if first is None:
                 continue
             offset = position.offset if position.offset >= 0 else first
-            if position.offset < 0:
-                begun[partition] = offset
             self._consumer.seek(TopicPartition(*partition, offset))
             self._assignment.reads_from(partition, offset)
-        return begun
+        return True
 
     def _committed(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition] | None:
         def ask() -> list[TopicPartition]:
@@ -225,7 +259,7 @@ class Offsets:
 
         return self._answered(
             ask,
-            "committed offsets",
+            "looking up committed offsets",
             worth_asking_again=_worth_asking_again,
             hint="Check the brokers. After a worker was killed, its session and its open transaction must time out first "
             "(TAGLINE_KAFKA_SESSION_TIMEOUT_S, TAGLINE_KAFKA_TRANSACTION_TIMEOUT_S).",
@@ -234,7 +268,7 @@ class Offsets:
     def _answered(
         self,
         ask: Callable[[], Answer],
-        about: str,
+        doing: str,
         *,
         worth_asking_again: Callable[[KafkaError], bool],
         hint: str,
@@ -248,12 +282,12 @@ class Offsets:
                 problem = error
             cause = problem.args[0]
             if not worth_asking_again(cause):
-                raise kafka_error(cause, f"looking up {about}") from problem
+                raise kafka_error(cause, doing) from problem
             if self._stop():
                 return None
             if waited.look() > self._lookup_timeout_s:
                 raise DependencyError(
-                    f"no answer about {about} within {self._lookup_timeout_s:.0f} s: {cause.str()}", hint=hint
+                    f"{doing}: no answer within {self._lookup_timeout_s:.0f} s: {cause.str()}", hint=hint
                 ) from problem
             self.on_turn()
             time.sleep(0.1)

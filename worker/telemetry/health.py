@@ -1,7 +1,8 @@
 """/livez, /readyz and /metrics, answered from plain numbers that the stages leave behind. Touches no client.
 
 * ``/livez`` says 503 when work is in flight and nothing of it was finished for too long, or when the consumer's loop has
-  stopped turning: a restart helps. It stays 200 while the worker starts, and while Kafka is away and nothing is in flight.
+  stopped turning: a restart helps. It stays 200 while the worker starts, and while Kafka is away and nothing is in flight. Time in
+  which the process did not run (SIGSTOP, a frozen container, a suspended machine) is no standstill of its own.
 * ``/readyz`` says 200 when everything in ``HealthState.ready`` is true: the model is loaded, Kafka was reached, and the group
   has said which partitions are ours (perhaps none). Redis is not among it: the worker tags without.
 """
@@ -21,6 +22,7 @@ import structlog
 from worker.errors import UsageError
 from worker.settings import TelemetrySettings
 from worker.telemetry import metrics
+from worker.telemetry.waited import MOST_STEP_S, Waited
 
 log = structlog.get_logger(__name__)
 
@@ -33,13 +35,16 @@ MOST_CONNECTIONS = 32
 class HealthState:
     """What the stages leave behind. Written by their threads, read by the server's; single fields, no lock needed."""
 
-    def __init__(self, *, stuck_after_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, stuck_after_s: float, clock: Callable[[], float] | None = None) -> None:
+        """``clock`` gives seconds; when it is None, those in which the process ran."""
+        self.interval_s = min(MOST_STEP_S, stuck_after_s / 4)
+        """How often somebody must ask here, which the guard does: what goes by in between counts for no more."""
         self.ready: dict[str, bool] = {"model": False, "kafka": False, "group": False}
         """By part: whether it is there. Set by whoever knows."""
         self._stuck_after_s = stuck_after_s
-        self._clock = clock
+        self._clock = clock or Waited(self.interval_s).look
         self._in_flight = 0
-        self._moved_at = clock()
+        self._moved_at = self._clock()
         self._turned_at: float | None = None
 
     def progress(self, in_flight_records: int) -> None:
