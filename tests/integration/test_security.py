@@ -260,7 +260,7 @@ def forbidden(worker: WorkerProcess, what: str) -> None:
     [
         (LISTINGS_CREATED, "at_least_once", LISTINGS_CREATED),
         ("alerts.care.v1", "exactly_once", "alerts.care.v1"),
-        ("tagline", "exactly_once", "group tagline"),
+        ("tagline", "exactly_once", "GROUP_AUTHORIZATION_FAILED"),
         ("tagline-", "exactly_once", "TRANSACTIONAL_ID_AUTHORIZATION_FAILED"),
     ],
 )

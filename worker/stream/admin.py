@@ -98,9 +98,11 @@ def _require_told(admin: AdminClient, missing: Sequence[str]) -> None:
         return
     asked = admin.describe_topics(TopicCollection(list(missing)), request_timeout=ANSWER_TIMEOUT_S)
     for name, future in asked.items():
-        error = future.exception()
-        if error is not None and error_of(error).code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            raise kafka_error(error, f"asking for {name}") from error
+        try:
+            future.result()
+        except KafkaException as error:
+            if error_of(error).code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                raise kafka_error(error, f"asking for {name}") from error
 
 
 def differences(
