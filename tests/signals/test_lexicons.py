@@ -218,7 +218,10 @@ def test_only_short_texts_are_remembered():
     assert lexicons._recurring_title.cache_info().currsize == titles
 
 
-@pytest.mark.parametrize("unit", ["最", "a", "no", "best ", "第一", "not ", "9", "does not ", "no dents, ", "no dents or ", "无划痕"])
+@pytest.mark.parametrize(
+    "unit",
+    ["最", "a", "no", "best ", "第一", "not ", "9", "does not ", "no dents, ", "no dents or ", "无划痕"],
+)
 def test_no_text_makes_an_expression_slow(unit):
     text = (unit * 2_000)[:2_000]
     started = time.perf_counter()
