@@ -141,7 +141,8 @@ class RedisSettings(_Group):
 
     url: SecretStr | None = Field(
         None,
-        description="`redis://`, `rediss://` or `unix://` address; without it only the in-process cache is used.",
+        description="`redis://`, `rediss://` or `unix://` address; without it only the in-process cache is used. A private "
+        "authority of a `rediss://` one is named in it: `?ssl_ca_certs=FILE`.",
     )
     budget_ms: float = Field(50.0, gt=0, description="Most time one micro-batch may spend reading the cache.")
     ttl_s: int = Field(

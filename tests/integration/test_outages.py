@@ -11,13 +11,14 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from tests.conftest import wait_for_leaders
 from tests.fake_engine import answer
-from tests.integration.arena import Arena, WorkerProcess, review
-from tests.integration.judge import committed_now, judge
+from tests.integration.arena import OUTPUT_TOPICS, Arena, WorkerProcess, review
+from tests.integration.judge import committed_now, judge, offsets_are_not_ahead
 from tests.integration.own_stack import stack_of_our_own
 from tests.integration.redis_faults import PrivateValkey
-from worker.contracts.topics import ADS_SIGNALS, REVIEWS_POSTED, TOPICS
+from worker.cli import main
+from worker.contracts.topics import ADS_SIGNALS, RANKING_SIGNALS, REVIEWS_POSTED, TOPICS
 from worker.errors import ExitCode
-from worker.local.stack import Stack
+from worker.local.stack import KAFKA_VARIABLE, Stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
@@ -47,9 +48,9 @@ def in_mid_stream(arena: Arena, mode: str, **settings: str) -> WorkerProcess:
     return worker
 
 
-def the_same_worker_finishes(arena: Arena, worker: WorkerProcess, mode: str) -> None:
+def finishes(arena: Arena, worker: WorkerProcess, mode: str) -> None:
     before = len(arena.outcomes())
-    assert before < 1_200, "it was done before the outage"
+    assert before < 1_200, "there was nothing left to do"
     arena.wait_for_outcomes(90)
     arena.wait_for_no_lag()
     assert worker.stop() == ExitCode.OK
@@ -64,7 +65,7 @@ def test_a_broker_that_is_killed_and_comes_back_costs_only_time(
     own_stack.kill_broker()
     time.sleep(1)
     own_stack.restart_broker()
-    the_same_worker_finishes(own_arena, worker, mode)
+    finishes(own_arena, worker, mode)
 
 
 def test_a_broker_that_hangs_for_longer_than_the_session_costs_only_time(
@@ -75,7 +76,7 @@ def test_a_broker_that_hangs_for_longer_than_the_session_costs_only_time(
     own_stack.pause_broker()
     time.sleep(4)
     own_stack.resume_broker()
-    the_same_worker_finishes(own_arena, worker, mode)
+    finishes(own_arena, worker, mode)
 
 
 def test_a_stop_while_the_broker_hangs_ends_in_time_and_loses_nothing(
@@ -138,6 +139,38 @@ def test_a_missing_topic_is_named_with_the_command_that_makes_it(own_arena: Aren
         wait_for_leaders(admin, [ADS_SIGNALS])
     assert f"topics are missing: {ADS_SIGNALS}" in worker.log()
     assert "tagline topics create" in worker.log()
+
+
+@MODES
+def test_an_output_that_is_deleted_ends_the_worker_and_its_successor_does_the_rest(
+    own_stack: Stack, tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = own_stack.addresses().bootstrap_servers
+    arena = Arena(
+        address, None, tmp_path, outputs=[topic for topic in OUTPUT_TOPICS if topic != RANKING_SIGNALS]
+    )
+    worker = in_mid_stream(arena, mode)
+    admin = AdminClient({"bootstrap.servers": address})
+    admin.delete_topics([RANKING_SIGNALS])[RANKING_SIGNALS].result(20)
+    try:
+        assert worker.wait(120) == ExitCode.DATA
+        offsets_are_not_ahead(arena)
+    finally:
+        monkeypatch.setenv(KAFKA_VARIABLE, address)
+        assert main(["topics", "create"]) == ExitCode.OK
+        wait_for_leaders(admin, [RANKING_SIGNALS])
+    last_words = worker.log().rpartition("\nerror: ")[2]
+    assert RANKING_SIGNALS in last_words
+    assert "tagline topics create" in last_words
+    left = set(arena.fed) - set(arena.outcomes())
+    assert left, "it was done before the topic was deleted"
+    signals = Arena(address, None, tmp_path, outputs=[RANKING_SIGNALS])
+    try:
+        finishes(arena, arena.worker(DELIVERY=mode), mode)
+        signals.wait(lambda: left <= {one.source for one in signals.seen}, 30, "signals are missing")
+    finally:
+        signals.close()
+        arena.close()
 
 
 @MODES

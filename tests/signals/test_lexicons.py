@@ -89,6 +89,54 @@ def test_disclosed_conditions_are_found(title):
 @pytest.mark.parametrize(
     "title",
     [
+        "no dents or scratches",
+        "No dents and scratches, brand new",
+        "No dents, cracks or scratches",
+        "no dents,scratches",
+        "no dents/scratches",
+        "without chips nor deep scratches",
+        "neither dented nor scratched",
+        "not used, opened or repaired",
+        "never worn or damaged",
+        "无磕碰、划痕",
+        "没有划痕和磕碰",
+        "无划痕磕碰 平板",
+        "无任何划痕或者掉漆",
+        "防磕碰划痕 手机壳",
+        "非二手、翻新 手机",
+        "不是二手或翻新",
+    ],
+)
+def test_a_denial_reaches_over_a_list(title):
+    assert not title_findings(title).disclosed
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "no dents but scratched",
+        "no dents, light scratches",
+        "no dents and minor scratches",
+        "No cracks, scratches on the lid",
+        "no scratches, dented corner",
+        "no scratches or dents, used twice",
+        "not used, scratched lid",
+        "not refurbished, used",
+        "无磕碰、轻微划痕",
+        "无划痕、九成新",
+        "无划痕，磕碰两处",
+        "无划痕和磕碰 二手",
+        "未拆封闲置",
+        "非二手翻新机",
+    ],
+)
+def test_a_denial_ends_where_something_else_is_told(title):
+    assert title_findings(title).disclosed
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
         "全新正品 相机",
         "青岚 X3 手机 全新未拆封",
         "防划痕手机壳",
@@ -170,7 +218,10 @@ def test_only_short_texts_are_remembered():
     assert lexicons._recurring_title.cache_info().currsize == titles
 
 
-@pytest.mark.parametrize("unit", ["最", "a", "no", "best ", "第一", "not ", "9", "does not "])
+@pytest.mark.parametrize(
+    "unit",
+    ["最", "a", "no", "best ", "第一", "not ", "9", "does not ", "no dents, ", "no dents or ", "无划痕"],
+)
 def test_no_text_makes_an_expression_slow(unit):
     text = (unit * 2_000)[:2_000]
     started = time.perf_counter()

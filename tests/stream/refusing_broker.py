@@ -1,15 +1,15 @@
-"""Brokers that let nobody in, on a socket of this process: one refuses every password, one shows a certificate of its own."""
+"""Brokers that let nobody in, on a socket of this process: one refuses every password, one shows a certificate that nobody vouches for."""
 
 import contextlib
 import socket
 import ssl
 import struct
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.certificates import Authority
 from worker.settings import Settings
 
 SAID = "Invalid username or password"
@@ -41,14 +41,9 @@ def refusing_passwords() -> Iterator[str]:
 
 
 @contextmanager
-def self_signed(folder: Path) -> Iterator[str]:
-    """Address of a TLS server whose certificate nobody vouches for."""
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost",
-         "-keyout", str(key), "-out", str(certificate)],
-        check=True, capture_output=True,
-    )  # fmt: skip
+def vouched_for_by_nobody(folder: Path) -> Iterator[str]:
+    """Address of a TLS server whose certificate is of an authority that nobody knows."""
+    certificate, key = Authority(folder).issue("localhost", hosts="DNS:localhost,IP:127.0.0.1")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with _serving(lambda connection: context.wrap_socket(connection, server_side=True).close()) as address:

@@ -12,7 +12,7 @@ from tests.stream.refusing_broker import (
     SAID,
     WRONG_PASSWORD,
     refusing_passwords,
-    self_signed,
+    vouched_for_by_nobody,
     with_wrong_password,
 )
 from worker.errors import ExitCode
@@ -64,7 +64,7 @@ def test_a_wrong_password_is_a_refusal_with_the_broker_s_own_words(ask: Callable
 def test_a_certificate_that_nobody_vouches_for_is_a_refusal(
     ask: Callable[[Settings], Any], tmp_path: Path
 ) -> None:
-    with self_signed(tmp_path) as address, pytest.raises(KafkaException) as caught:
+    with vouched_for_by_nobody(tmp_path) as address, pytest.raises(KafkaException) as caught:
         ask(Settings.model_validate({"kafka": {"bootstrap_servers": address, "security_protocol": "SSL"}}))
     error = kafka_error(caught.value, "connecting")
     assert error.exit_code is ExitCode.AUTHENTICATION

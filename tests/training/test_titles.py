@@ -19,6 +19,12 @@ from training.titles.functions import FUNCTIONS, tone_of
         ("Best seller yoga mat", "positive"),
         ("Refurbished laptop 14 inch", "negative"),
         ("Causedroid toy robot", "neutral"),
+        ("Tablet, no dents or scratches", "neutral"),
+        ("Tablet, not dented, scratched or cracked", "neutral"),
+        ("Tablet, no dents, light scratches", "negative"),
+        ("平板 无磕碰、划痕", "neutral"),
+        ("平板 没有划痕和磕碰", "neutral"),
+        ("平板 无磕碰、轻微划痕", "negative"),
     ],
 )
 def test_the_tone_of_a_title_follows_from_its_words(title: str, tone: str) -> None:

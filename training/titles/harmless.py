@@ -6,11 +6,20 @@ functions look, so that each function stays one plain list of words.
 
 import re
 
-_FLAW_ZH = "(?:划痕|刮痕|刮傷|裂缝|裂縫|污渍|汙漬|污垢|瑕疵|破损|破損|故障|掉漆|痘印|磨损|磨損|染色)"
+from worker.signals.denials import chinese_flaws, chinese_goods, english_adjectives, english_nouns
+
+_FLAW_ZH = (
+    "(?:划痕|刮痕|刮傷|裂缝|裂縫|污渍|汙漬|污垢|瑕疵|破损|破損|故障|掉漆|痘印|磨损|磨損|染色|磕碰|擦痕)"
+)
 _AGAINST_ZH = "(?:防|抗|去|除|祛|遮|修补|修補|修复|修復|修|补|補|掩盖|断头|耐)"
 _CURE_ZH = "(?:修复|修復|修补|修補|补漆|去除|清除|清洁|清潔|保护|保護|遮盖|诊断|診斷|检测|檢測|排查|文件恢复|维修手册|螺丝取出)"
 _CONDITION_ZH = "(?:二手|翻新|样机|展示机|退货|退貨|尾货|尾貨|临期|清仓|清倉|拆封|使用痕迹)"
 _FLAW_EN = r"(?:scratch(?:es|ed)?|stain(?:s|ed)?|crack(?:s|ed)?|dent(?:s|ed)?|damaged?|broken|fault|defects?|water damage)"
+_DENIED_FLAW_EN = "scratch(?:es)?|stains?|cracks?|dents?|damages?|faults?|defects?|water damage|imperfections?|marks?|chips?|flaws?|blemish(?:es)?"
+_DENIED_STATE_EN = (
+    "scratched|stained|cracked|dented|damaged|broken|chipped|used|refurbished|renewed|second[- ]hand"
+)
+_DENIED_EN = f"{english_nouns(_DENIED_FLAW_EN)}|{english_adjectives(_DENIED_STATE_EN)}"
 _CURE_EN = (
     r"(?:remov\w+|repair\w*|resist\w+|proof|filler|guard|cover|protect\w+|extractor|cleaner|treatment|reader|diagnostic|code"
     r"|detector|eraser|and odou?r|soap)"
@@ -45,9 +54,9 @@ HARMLESS = re.compile(
             r"\bsony\b.*\bpremium\b|\bno\.? ?1 (?:pencils?|size|washers?|alkaline)\b|\bdamaged goods\b",
             "完美日记|第一(?:次|本|册|課|课|步|代|阶段)|的?唯一(?: |，)|超级飞侠|我的唯一|第一季|神仙水|福音[战戰]士|不停[产產]|不[易会會]?掉[色漆]",
             # conditions that are denied
-            rf"(?:未|绝非|並非|并非|不是|非|无|無|没有|沒有|拒绝|零)\s*(?:{_CONDITION_ZH}|{_FLAW_ZH})",
+            rf"(?:未|绝非|並非|并非|不是|非|无|無|没有|沒有|拒绝|零)\s*(?:任何)?(?:{chinese_goods(_CONDITION_ZH)}|{chinese_flaws(_FLAW_ZH)})",
             "(?:支持|可|接受|七天|7天)[^，,。]{0,6}(?:退换?货|退換?貨)",
-            rf"\b(?:not?|without|never|free (?:of|from)|zero) (?:\w+ )?(?:{_FLAW_EN}|used|refurbished|renewed|second[- ]hand|faults?|imperfections?|marks?)\b",
+            rf"\b(?:not?|neither|without|never|free (?:of|from)|zero) (?:\w+ )?(?:{_DENIED_EN})",
         )
     ),
     re.IGNORECASE,

@@ -9,6 +9,7 @@ read from a server that sends one byte now and then.
 import contextlib
 import select
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -143,8 +144,18 @@ def fault_of(error: BaseException) -> tuple[Fault, str]:
     """How the metrics call an error, and what a log may say of it: never a value or a credential."""
     if isinstance(error, AuthenticationError | NoPermissionError):
         return "refused", type(error).__name__
+    if distrust := distrust_of(error):
+        return "refused", distrust
     if isinstance(error, TimeoutError | RedisTimeoutError):
         return "timeout", "no answer in time"
     if isinstance(error, ResponseError):  # "OOM command not allowed...", "READONLY You can't write..."
         return "error", str(error).split(" ", 1)[0][:32] or "error"
     return "error", type(error).__name__
+
+
+def distrust_of(error: BaseException) -> str | None:
+    """Why the server's certificate was not accepted; None when that is not what went wrong. It may name the host, no more."""
+    met = error.__context__  # redis-py tells of it as of any broken connection
+    if not isinstance(met, ssl.SSLCertVerificationError):
+        return None
+    return f"its certificate is not accepted: {met.verify_message}"

@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 Side = Literal["read", "write"]
 Fault = Literal["timeout", "refused", "error"]
-"""Why a call did not work. `refused`: credentials or permission, which waiting does not mend."""
+"""Why a call did not work. `refused`: credentials, permission or a certificate, which waiting does not mend."""
 
 
 class Guard:
@@ -61,7 +61,7 @@ class Guard:
         if fault == "refused":
             log.error(
                 "redis refuses us, tagging goes on without it", side=self._side, detail=detail,
-                hint="check the user, password and permissions in TAGLINE_REDIS_URL",
+                hint="check the user, password and permissions in TAGLINE_REDIS_URL; with TLS its host and ssl_ca_certs too",
             )  # fmt: skip
         else:
             log.warning(

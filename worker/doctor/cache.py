@@ -8,6 +8,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from worker.cache.connection import distrust_of
 from worker.doctor.clients import require_redis_url
 from worker.doctor.finding import Finding, failed, ok, skipped, warning
 from worker.errors import ExitCode, UsageError
@@ -150,6 +151,9 @@ def check(settings: Settings) -> list[Finding]:
             )
         ]
     except (redis.RedisError, ValueError) as error:  # the second: a host's name that no resolver takes
+        if distrust := distrust_of(error):
+            hint = "name the host as the certificate does, and a private authority with ?ssl_ca_certs=FILE in redis.url"
+            return [failed("redis", distrust, hint, ExitCode.AUTHENTICATION)]
         return [
             warning(
                 "redis",

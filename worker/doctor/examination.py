@@ -46,7 +46,7 @@ def _broker(examination: Examination) -> list[Finding]:
     facts = examination.cluster
     if isinstance(facts, DependencyError):
         hint = (
-            "is Kafka up at kafka.bootstrap_servers? `tagline local up` starts one on this machine; "
+            "is Kafka up at kafka.bootstrap_servers, and does it speak kafka.security_protocol there? `tagline local up` starts one on this machine; "
             'eval "$(tagline local env)" points a shell at it'
         )
         return [failed("broker", facts.message, hint, facts.exit_code)]

@@ -210,8 +210,7 @@ class Stack:
             return _broker_address(state)
 
         program = java.find(self._environment)
-        home = self._environment.get("KAFKA_HOME")
-        class_path = broker.class_path_of(Path(home)) if home else self._fetched_class_path(progress)
+        class_path = kafka_class_path(self._environment, progress)
         state = self._with_free_ports(state, progress)
         progress("starting Kafka")
         server = _broker_of(self._kafka_folder, state)
@@ -221,9 +220,6 @@ class Stack:
         progress(f"Kafka: running at {server.address}")
         self._tell_of_a_move(KAFKA_VARIABLE, server.address, progress)
         return server.address
-
-    def _fetched_class_path(self, progress: Progress) -> str:
-        return os.pathsep.join(map(str, jars.ensure(jars.default_cache(self._environment), progress)))
 
     def _with_free_ports(self, state: State, progress: Progress) -> State:
         """The remembered ports, or others where something else has taken one of them meanwhile."""
@@ -299,6 +295,17 @@ class Stack:
                 hint="`tagline local up` starts it",
             )
         return started
+
+
+def kafka_class_path(environment: Mapping[str, str], progress: Progress) -> str:
+    """Of the Kafka that ``KAFKA_HOME`` names, or else of the pinned jars, fetched when they are missing.
+
+    Raises DependencyError when neither is to be had.
+    """
+    home = environment.get("KAFKA_HOME")
+    if home:
+        return broker.class_path_of(Path(home))
+    return os.pathsep.join(map(str, jars.ensure(jars.default_cache(environment), progress)))
 
 
 def _broker_of(folder: Path, state: State) -> Broker:

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 
 import structlog
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer
 
 from worker import __version__
 from worker.cache.tiers import Cache
@@ -28,7 +28,7 @@ from worker.signals.outputs import OutputWriter
 from worker.stream.assignment import Assignment
 from worker.stream.buffer import WindowLimits
 from worker.stream.config import consumer_config, open_consumer, open_producer, producer_config
-from worker.stream.errors import kafka_error
+from worker.stream.described import describe
 from worker.stream.exactly_once import ExactlyOncePublisher
 from worker.stream.intake import Intake, IntakeLimits
 from worker.stream.journal import Journal, open_journal
@@ -215,12 +215,9 @@ def require_topics(consumer: Consumer) -> None:
 
     Raises:
         DataError: topics are missing.
-        TaglineError: the brokers do not answer, or refuse us.
+        TaglineError: the brokers do not answer, refuse us, or hide one from us.
     """
-    try:
-        known = consumer.list_topics(timeout=CONNECT_TIMEOUT_S).topics
-    except KafkaException as error:
-        raise kafka_error(error, "connecting to Kafka") from error
-    missing = [topic.name for topic in TOPICS if topic.name not in known]
+    names = [topic.name for topic in TOPICS]
+    missing = describe(consumer, names, timeout_s=CONNECT_TIMEOUT_S, doing="connecting to Kafka").missing
     if missing:
         raise DataError(f"topics are missing: {', '.join(missing)}", hint="Run `tagline topics create`.")

@@ -11,6 +11,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from worker.signals.denials import chinese_flaws, chinese_goods, english_adjectives, english_nouns
+
 _SUPERLATIVES_ZH = (
     r"最(?:好|佳|优|强|美|棒|高级|高端|顶级|先进|专业|权威|安全|舒适|实惠|便宜|低价|划算|热销|畅销|受欢迎|正宗|完美|牛|火爆|具性价比)"
     r"|第一(?:品牌|名牌|销量|选择|好评|口碑)"
@@ -27,23 +29,35 @@ _SUPERLATIVES_EN = (
 SUPERLATIVE = re.compile(f"{_SUPERLATIVES_ZH}|{_SUPERLATIVES_EN}")
 """Claims that the Advertising Law of China (article 9, 3) and most marketplaces' rules forbid."""
 
-# In front of the words of condition: new goods say what they are not, and 完美无瑕 praises.
-_NOT_ZH = r"(?<![非无没未不防抗零])(?<!不是)(?<!没有)(?<!拒绝)"
-_NOT_EN = r"(?<!\bno )(?<!\bnot )(?<!\bnever )(?<!\bwithout )(?<!\bzero )"
+# New goods say what they are not, and 完美无瑕 praises. What is denied is taken out before the words of condition are looked for, so
+# a list of denials may hold words that are none of those: `no chips or scratches`.
+_FLAWS_ZH = "瑕疵|微瑕|损坏|故障|划痕|刮痕|擦痕|磕碰|掉漆|裂痕|裂纹|破损|污渍|磨损"
+_GOODS_ZH = "二手|翻新|官翻|尾货|样品|展示机|配件机"
+_FLAWS_EN = "dents?|scratch(?:es)?|scuffs?|chips?|cracks?|defects?|faults?|flaws?|stains?|marks?|damage|wear"
+_STATES_EN = (
+    "used|worn|pre-?owned|second[ -]?hand|refurbished|renewed|open[ -]box|opened|repaired|returned|for parts|as[ -]is|dented|scratched"
+    "|cracked|damaged|faulty|defective|display model|factory seconds"
+)
+DENIED = re.compile(
+    rf"(?:[非无没未不防抗零]|不是|没有|拒绝)(?:任何)?(?:{chinese_flaws(_FLAWS_ZH)}|{chinese_goods(_GOODS_ZH)}"
+    r"|[五六七八九几5-9]成新|9[0-9]新|旧款转让|闲置|拆封|维修过)"
+    rf"|(?a:\b(?:no|not|never|without|zero|neither) (?:any )?(?:{english_nouns(_FLAWS_EN)}|{english_adjectives(_STATES_EN)}))"
+)
+"""A condition that the goods do not have."""
 
 CONDITION = re.compile(
-    rf"{_NOT_ZH}(?:二手|[五六七八九几5-9]成新|旧款转让|闲置|翻新|官翻|瑕疵|尾货|微瑕|样品|展示机|配件机|损坏|故障(?!诊断|检测|码|灯)"
-    r"|划痕|磕碰|掉漆|裂痕|破损|拆封|维修过)|有修(?![身复饰护颜])"
+    r"二手|[五六七八九几5-9]成新|旧款转让|闲置|翻新|官翻|瑕疵|尾货|微瑕|样品|展示机|配件机|损坏|故障(?!诊断|检测|码|灯)"
+    r"|划痕|磕碰|掉漆|裂痕|破损|拆封|维修过|有修(?![身复饰护颜])"
     # 95新 is a grade of wear. 满199新人 is a price and a new customer, 99新款 a year.
-    rf"|{_NOT_ZH}(?<!\d)9[0-9]新(?![款品人客版年春秋]|用户|会员)"
-    rf"|(?a:{_NOT_EN}(?:(?<!be )\bused\b(?! (?:for|as|in|with|to|by|on|outdoors|indoors)\b)"
+    r"|(?<!\d)9[0-9]新(?![款品人客版年春秋]|用户|会员)"
+    r"|(?a:(?<!be )\bused\b(?! (?:for|as|in|with|to|by|on|outdoors|indoors)\b)"
     r"|\b(?:pre-?owned|second[ -]?hand|refurbished|renewed|open[ -]box|for parts|not working|as[ -]is|dent(?:s|ed)?|faulty"
     r"|defect(?:s|ive)?|display model|factory seconds)\b(?![ -]free\b)"
     r"|(?<!anti)(?<!anti[ -])\bscratch(?:es|ed)?\b(?![ -]?(?:resist|proof|remov|free|guard|protect))"
     r"|\bcrack(?:s|ed)?\b(?! (?:pepper|wheat|black|resist|heel))|\bdamaged\b(?! (?:hair|skin|nail))"
-    r"|(?<!be )\bworn\b(?! (?:as|with|by|on|over|under)\b)))"
+    r"|(?<!be )\bworn\b(?! (?:as|with|by|on|over|under)\b))"
 )
-"""A seller says that the goods are used, repaired or faulty."""
+"""A seller says that the goods are used, repaired or faulty, unless it is :data:`DENIED`."""
 
 ASPECT = re.compile(
     r"(?P<safety>爆炸|起火|着火|冒烟|漏电|触电|烫伤|割伤|划伤|受伤|过敏|中毒|拉肚子|呕吐|有毒|甲醛|发霉|过期|变质|异物|虫子|刺鼻"
@@ -96,7 +110,8 @@ def aspects(text: str) -> frozenset[str]:
 
 def _title_findings(text: str) -> TitleFindings:
     lowered = text.lower()
-    return TitleFindings(SUPERLATIVE.search(lowered) is not None, CONDITION.search(lowered) is not None)
+    told = DENIED.sub(" ", lowered)
+    return TitleFindings(SUPERLATIVE.search(lowered) is not None, CONDITION.search(told) is not None)
 
 
 def _aspects(text: str) -> frozenset[str]:

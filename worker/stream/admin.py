@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -70,6 +70,7 @@ def look(admin: AdminClient, names: Sequence[str]) -> dict[str, TopicFacts]:
     except KafkaException as error:
         raise kafka_error(error, "asking for the topics") from error
     existing = [name for name in names if name in found and found[name].error is None]
+    _require_told(admin, [name for name in names if name not in existing])
     if not existing:
         return {}
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in existing]
@@ -89,6 +90,19 @@ def look(admin: AdminClient, names: Sequence[str]) -> dict[str, TopicFacts]:
             {key: entry.value for key, entry in entries.items() if entry.value is not None},
         )
     return facts
+
+
+def _require_told(admin: AdminClient, missing: Sequence[str]) -> None:
+    """Brokers leave out of their list what this principal may not describe; asked by name, they say so."""
+    if not missing:
+        return
+    asked = admin.describe_topics(TopicCollection(list(missing)), request_timeout=ANSWER_TIMEOUT_S)
+    for name, future in asked.items():
+        try:
+            future.result()
+        except KafkaException as error:
+            if error_of(error).code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                raise kafka_error(error, f"asking for {name}") from error
 
 
 def differences(
@@ -122,6 +136,12 @@ def create(
     ``replication`` is the broker's default when not given. Returns once every partition has a leader that answers, so
     whoever comes next can use the topics at once.
     """
+    try:
+        admin.list_topics(
+            timeout=ANSWER_TIMEOUT_S
+        )  # a refusal that creating would take for a broker that is away
+    except KafkaException as error:
+        raise kafka_error(error, "asking for the topics") from error
     topics = [
         NewTopic(one.name, one.partitions, -1 if replication is None else replication, config=one.config())
         for one in declared

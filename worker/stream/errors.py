@@ -14,7 +14,8 @@ _REFUSED = frozenset(
         KafkaError._SSL,
     }
 )
-_SIGNS_OF_TLS = ("SSL handshake failed", "certificate verify failed")
+_SIGN_OF_A_CERTIFICATE = "certificate verify failed"
+_SIGNS_OF_TLS = ("SSL handshake failed", _SIGN_OF_A_CERTIFICATE)
 """In the text of a handshake that failed: the client now and then calls it a broken transport."""
 _FORBIDDEN = frozenset(
     {
@@ -108,6 +109,12 @@ def kafka_error(error: KafkaError | KafkaException, doing: str) -> TaglineError:
     cause = error_of(error)
     code = cause.code()
     message = f"{doing}: {cause.str() or cause.name()} ({cause.name()})"
+    if _SIGN_OF_A_CERTIFICATE in cause.str():
+        return AuthenticationError(
+            message,
+            hint="Is kafka.ca_file the authority that vouches for the brokers (the system's when not set), and do their certificates "
+            "name the hosts as kafka.bootstrap_servers and the brokers' advertised.listeners spell them? The client does not say which.",
+        )
     if is_refusal(cause):
         return AuthenticationError(
             message,
@@ -146,6 +153,6 @@ def kafka_error(error: KafkaError | KafkaException, doing: str) -> TaglineError:
         return DependencyError(message, hint="Kafka answers, with this error. `tagline doctor` looks closer.")
     return DependencyError(
         message,
-        hint="Is Kafka up at kafka.bootstrap_servers? `tagline doctor` looks closer. For a local stack that is up: "
+        hint="Is Kafka up at kafka.bootstrap_servers, and does it speak kafka.security_protocol there? `tagline doctor` looks closer. For a local stack that is up: "
         'eval "$(tagline local env)"',
     )

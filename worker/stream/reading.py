@@ -10,6 +10,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, To
 from worker.errors import DataError, DependencyError
 from worker.settings import Settings
 from worker.stream.config import open_consumer, reader_config
+from worker.stream.described import describe
 from worker.stream.errors import kafka_error
 from worker.stream.record import Partition, Record, from_message
 
@@ -38,11 +39,9 @@ class Reader:
 
     def partitions(self, topics: Sequence[str]) -> list[Partition]:
         """Every partition of the topics, sorted. A topic that does not exist is a ``DataError``."""
-        try:
-            found = self.consumer.list_topics(timeout=ANSWER_TIMEOUT_S).topics
-        except KafkaException as error:
-            raise kafka_error(error, "asking for the topics") from error
-        missing = [topic for topic in topics if topic not in found or found[topic].error is not None]
+        found, missing = describe(
+            self.consumer, topics, timeout_s=ANSWER_TIMEOUT_S, doing="asking for the topics"
+        )
         if missing:
             raise DataError(
                 f"no such topic: {', '.join(missing)}",

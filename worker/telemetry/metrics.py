@@ -162,7 +162,7 @@ CACHE_WRITES = _counter(
 )
 REDIS_CALLS = _counter(
     "tagline_redis_calls",
-    "Calls to Redis by side (read, write) and result: ok, timeout, refused (credentials or permission), error, bypassed "
+    "Calls to Redis by side (read, write) and result: ok, timeout, refused (credentials, permission or certificate), error, bypassed "
     "(breaker open).",
     "side",
     "result",
