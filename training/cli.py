@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from training.bundle_cli import bundle
 from training.cli_options import (
     SMALLEST_RATE,
     BatchTokens,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from training.trainer import State
 
 app = typer.Typer(no_args_is_help=True, help="Train, distil, evaluate and export models.")
+app.command()(bundle)
 app.command()(prepare)
 app.add_typer(scoring)
 app.add_typer(understanding)
