@@ -1,6 +1,6 @@
 """Making probabilities mean what they say: one temperature a kind, and how much of a doubtful review is neutral."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -40,6 +40,16 @@ def is_at_an_end(temperature: float) -> bool:
     for one beyond.
     """
     return not TEMPERATURES[0] * 1.001 < temperature < TEMPERATURES[-1] * 0.999
+
+
+def warnings_of(temperatures: Mapping[str, float]) -> list[str]:
+    """What to warn of where the fitted temperature of a kind :func:`is_at_an_end`."""
+    return [
+        f"warning: the temperature of kind `{kind}` came out as {temperature}, the end of what is tried: its validation texts "
+        "are too few, or like the training texts, to say how sure the model may be"
+        for kind, temperature in temperatures.items()
+        if is_at_an_end(temperature)
+    ]
 
 
 def with_neutral(positive: Floats, neutral_share: float) -> Floats:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from training.bundle_cli import bundle
 from training.cli_options import (
     SMALLEST_RATE,
     BatchTokens,
@@ -22,6 +23,7 @@ from training.cli_options import (
     load_rows,
     load_sets,
 )
+from training.leave_out_cli import leave_out
 from training.prepare_cli import prepare
 from training.scoring_cli import app as scoring
 from training.understanding_cli import app as understanding
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
     from training.trainer import State
 
 app = typer.Typer(no_args_is_help=True, help="Train, distil, evaluate and export models.")
+app.command()(bundle)
 app.command()(prepare)
+app.command("leave-out")(leave_out)
 app.add_typer(scoring)
 app.add_typer(understanding)
 

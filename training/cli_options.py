@@ -61,6 +61,21 @@ Label = Annotated[
 ]
 
 
+def share_of(split: str, ready: list[Path] | None, share: float | None, default: float) -> float:
+    """The share to split off, where there are no ready files of that split.
+
+    :raises UsageError: both are given.
+    """
+    from worker.errors import UsageError
+
+    if ready and share is not None:
+        raise UsageError(
+            f"--{split}-share splits off a share, and --{split} gives ready files",
+            hint="leave out one of the two",
+        )
+    return default if share is None else share
+
+
 def load_rows(
     files: list[Path] | None,
     label: list[str] | None = None,

@@ -24,7 +24,7 @@ from training.metrics import Floats
 from training.model import Columns, write_weights
 from training.predict import logits_for, probabilities_of
 from training.quantise import dequantise_state, half_state, quantise_state
-from training.runs import write_json
+from training.runs import read_json, remember_max_tokens, write_json
 from worker.classify.answers import LABELS
 from worker.classify.manifest import CONFIG, HASHED_FILES, MANIFEST, TOKENIZER, WEIGHTS, Manifest
 from worker.classify.normalise import NORMALISER_VERSION
@@ -72,39 +72,17 @@ def export_bundle(
     """Write the bundle and return its manifest. The canaries' answers come from the stored (quantised) weights, and nothing
     in ``out`` changes before they are right.
 
-    :raises UsageError: the worker cannot serve the model's labels or refuses the bundle's name or version, or the model has fewer
-        positions than ``max_tokens``.
+    :raises UsageError: as :func:`check_export`.
     :raises ModelError: a canary of a kind that the model knows does not get its expected label.
     """
     model, tokenizer, columns = models.load(trained)
-    check_servable(columns.labels)
-    positions = positions_of(model)
-    if config.max_tokens > positions:
-        raise UsageError(
-            f"the bundle shall read {config.max_tokens} tokens, and the encoder has {positions} positions",
-            hint=f"give --max-tokens {positions}, or fewer",
-        )
+    check_export(columns, config, positions=positions_of(model))
     state = {name: value for name, value in model.state_dict().items() if not name.endswith("position_ids")}
     stored = quantise_state(state) if config.storage == "int8" else half_state(state)
     model.load_state_dict(dequantise_state(stored), strict=False)
-    kinds = {kind: _kind_entry(kind, columns, config) for kind in columns.labels}
-    canaries = _answered_canaries(model, tokenizer, columns, kinds, config)
-    manifest: dict[str, Any] = {
-        "format": 1,
-        "name": config.name,
-        "version": config.version,
-        "created_at": (created_at or datetime.now(UTC)).isoformat(timespec="seconds"),
-        "normaliser": NORMALISER_VERSION,
-        "max_tokens": config.max_tokens,
-        "truncation": "head_tail",
-        "pooling": "cls_pooler",
-        "kinds": kinds,
-        "canaries": canaries,
-        "evaluation": dict(evaluation or {}),
-        "card": CARD,
-        "licence": config.licence,
-        "files": dict.fromkeys(HASHED_FILES, "0" * 64),  # until they are written
-    }
+    manifest = _manifest(columns, config, created_at or datetime.now(UTC))
+    manifest["canaries"] = _answered_canaries(model, tokenizer, columns, manifest["kinds"], config)
+    manifest["evaluation"] = dict(evaluation or {})
     _check_manifest(manifest)
     out.mkdir(parents=True, exist_ok=True)
     write_weights(out / WEIGHTS, stored)
@@ -117,6 +95,41 @@ def export_bundle(
         render_card(manifest, size, int(model.config.num_hidden_layers), origin), encoding="utf-8"
     )
     return manifest
+
+
+def check_export(columns: Columns, config: ExportConfig, *, positions: int) -> None:
+    """Raise unless a model with these columns and so many positions may become this bundle; hours of training may lie between.
+
+    :raises UsageError: the worker cannot serve the model's labels or refuses the bundle's name or version, or the model has fewer
+        positions than ``max_tokens``.
+    """
+    check_servable(columns.labels)
+    if config.max_tokens > positions:
+        raise UsageError(
+            f"the bundle shall read {config.max_tokens} tokens, and the encoder has {positions} positions",
+            hint=f"give --max-tokens {positions}, or fewer",
+        )
+    _check_manifest(_manifest(columns, config, datetime.now(UTC)))
+
+
+def _manifest(columns: Columns, config: ExportConfig, created_at: datetime) -> dict[str, Any]:
+    """What ``bundle.json`` holds before there are canaries, scores and files."""
+    return {
+        "format": 1,
+        "name": config.name,
+        "version": config.version,
+        "created_at": created_at.isoformat(timespec="seconds"),
+        "normaliser": NORMALISER_VERSION,
+        "max_tokens": config.max_tokens,
+        "truncation": "head_tail",
+        "pooling": "cls_pooler",
+        "kinds": {kind: _kind_entry(kind, columns, config) for kind in columns.labels},
+        "canaries": [],
+        "evaluation": {},
+        "card": CARD,
+        "licence": config.licence,
+        "files": dict.fromkeys(HASHED_FILES, "0" * 64),
+    }
 
 
 def _check_manifest(manifest: Mapping[str, Any]) -> None:
@@ -210,14 +223,19 @@ def label_of(three: Floats) -> str:
     return LABELS[max(order, key=lambda index: (float(three[index]), -order.index(index)))]
 
 
+def unpack(loaded: LoadedBundle, out: Path) -> None:
+    """Write a bundle's model to ``out`` as a trained one, with float32 weights: a base, a teacher, or a model to score."""
+    models.save(loaded.model, loaded.tokenizer, loaded.columns, out)
+    # Last: who finds it may take the rest as whole.
+    remember_max_tokens(out, int(loaded.manifest["max_tokens"]))
+
+
 def load_bundle(folder: Path) -> LoadedBundle:
     """Read a bundle that :func:`export_bundle` wrote, for a look at its weights; scores come from :mod:`training.scorer`.
 
     :raises ModelError: a file of the bundle is missing or is not the one that the manifest names, or the bundle reads its
         columns in a way that only the worker knows (``tagline model import``).
     """
-    from training.runs import read_json
-
     if not (folder / MANIFEST).is_file():
         raise ModelError(f"{folder} holds no bundle.json")
     manifest = read_json(folder / MANIFEST)

@@ -150,7 +150,7 @@ def finetune(
 
     :raises UsageError: the rows of a kind have one label alone, or as :func:`finetune_model`.
     """
-    _check_labels(train_rows)
+    check_labels(train_rows)
     folder = models.base_files(base)
     columns = Columns(labels_by_kind(train_rows, models.labels_in(folder)))
     model = models.build(
@@ -181,7 +181,11 @@ def finetune(
     )
 
 
-def _check_labels(rows: Sequence[Row]) -> None:
+def check_labels(rows: Sequence[Row]) -> None:
+    """Raise unless the labelled rows of every kind have two labels or more.
+
+    :raises UsageError: those of a kind have one alone.
+    """
     seen: dict[str, set[str]] = {}
     for row in rows:
         if row.label is not None:

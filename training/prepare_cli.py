@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from training.cli_options import SPLIT_OFF, Files, Label, Seed, Share, load_rows
+from training.cli_options import SPLIT_OFF, Files, Label, Seed, Share, load_rows, share_of
 
 
 def prepare(
@@ -21,25 +21,17 @@ def prepare(
     seed: Seed = 0,
 ) -> None:
     """Deduplicate and split labelled files. A text of a test or validation split never stays in train."""
-    from training.data import write_rows
     from training.labels import parse_meanings
     from training.prepare import SPLITS
     from training.prepare import prepare as split
-    from training.runs import refuse_in_place, write_json, write_run
-    from worker.errors import UsageError
+    from training.runs import refuse_in_place, write_run
+    from training.splits import split_file, write_splits
 
     inputs = [*files, *(test or []), *(validation or [])]
     for name in SPLITS:
-        refuse_in_place(_split_file(out, name), *inputs)
-    for name, ready, share in (("validation", validation, validation_share), ("test", test, test_share)):
-        if ready and share is not None:
-            raise UsageError(
-                f"--{name}-share splits off a share, and --{name} gives ready files",
-                hint="leave out one of the two",
-            )
-    validation_share, test_share = (
-        SPLIT_OFF if share is None else share for share in (validation_share, test_share)
-    )
+        refuse_in_place(split_file(out, name), *inputs)
+    validation_share = share_of("validation", validation, validation_share, SPLIT_OFF)
+    test_share = share_of("test", test, test_share, SPLIT_OFF)
     prepared = split(
         load_rows(files, label, labelled=True),
         validation_share=validation_share,
@@ -55,9 +47,7 @@ def prepare(
         options={**shares, "seed": seed, "labels": parse_meanings(label or [])},
         inputs=inputs,
     )
-    for name, rows in prepared.splits.items():
-        write_rows(_split_file(out, name), rows)
-    write_json(out / "counts.json", prepared.counts)
+    write_splits(out, prepared)
     for name, count in prepared.counts.items():
         typer.echo(f"{name}: {count}")
     for name, share in (("validation", validation_share), ("test", test_share)):
@@ -65,7 +55,3 @@ def prepare(
             typer.echo(
                 f"warning: the share {share} of so few rows left {name} empty; raise --{name}-share", err=True
             )
-
-
-def _split_file(out: Path, name: str) -> Path:
-    return out / f"{name}.jsonl.gz"

@@ -78,6 +78,34 @@ def write_run(folder: Path, *, stage: str, options: Mapping[str, Any], inputs: S
     )
 
 
+def differences(folder: Path, asked: Mapping[str, Any], *, inputs: Sequence[Path]) -> list[str]:
+    """In what the run in ``folder`` is not the one that is asked for: names of options, and `input files`; empty where it is.
+
+    ``asked``: some of the options that :func:`write_run` was given. ``inputs``: all of its files; where they lie does not matter.
+    """
+    found = read_json(folder / "run.json")
+    different = [name for name, value in asked.items() if found["options"].get(name) != plain(value)]
+    if set(found["inputs"].values()) != {file_digest(path) for path in inputs}:
+        different.append("input files")
+    return different
+
+
+def stands(folder: Path, asked: Mapping[str, Any], *, inputs: Sequence[Path]) -> bool:
+    """Whether a training of just this stands finished in ``folder``. One that was cut off does not: it goes on, and the trainer looks
+    whether it is this one. Arguments as :func:`differences` takes them.
+
+    :raises UsageError: a finished training was asked for something else, or had other files.
+    """
+    if not (folder / "cost.json").is_file():  # written last
+        return False
+    if different := differences(folder, asked, inputs=inputs):
+        raise UsageError(
+            f"{folder} holds a run that differs in {', '.join(different)}",
+            hint="give a new --out folder, or remove this one to train it again",
+        )
+    return True
+
+
 def model_files(folder: Path) -> list[Path]:
     """The files that make a bundle, a run's model or its folder what it is, as inputs of another run."""
     return sorted(
@@ -132,9 +160,11 @@ def max_tokens_of(model: Path, given: int | None) -> int:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value readably, with a line feed at the end."""
+    """Write a value readably, with a line feed at the end. A kill in the middle leaves the file as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(json.dumps(plain(value), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    part.replace(path)
 
 
 def read_json(path: Path) -> Any:

@@ -139,7 +139,7 @@ def export(
     licence: Annotated[str, typer.Option()] = "unspecified",
 ) -> None:
     """Write a bundle that the worker loads. Validation files set the temperatures."""
-    from training.calibrate import is_at_an_end
+    from training.calibrate import warnings_of
     from training.choices import one_of
     from training.evaluate import calibrate
     from training.export import ExportConfig, export_bundle
@@ -152,13 +152,8 @@ def export(
     found = calibrate(
         model, load_sets(validation, label), load_rows(doubtful, labels=False), max_tokens=max_tokens
     )
-    for kind, temperature in found.temperatures.items():
-        if is_at_an_end(temperature):
-            typer.echo(
-                f"warning: the temperature of kind `{kind}` came out as {temperature}, the end of what is tried: its validation texts "
-                "are too few, or like the training texts, to say how sure the model may be",
-                err=True,
-            )
+    for warning in warnings_of(found.temperatures):
+        typer.echo(warning, err=True)
     config = ExportConfig(
         name=name,
         version=version,
@@ -205,13 +200,12 @@ def unpack(
 ) -> None:
     """Write a bundle's model as a trained one, with float32 weights, to train it on or to teach with it."""
     from training.export import load_bundle
-    from training.model import save
-    from training.runs import refuse_in_place, remember_max_tokens
+    from training.export import unpack as write_unpacked
+    from training.runs import refuse_in_place
 
     refuse_in_place(out, bundle)
     loaded = load_bundle(bundle)
-    save(loaded.model, loaded.tokenizer, loaded.columns, out)
-    remember_max_tokens(out, int(loaded.manifest["max_tokens"]))
+    write_unpacked(loaded, out)
     typer.echo(f"{loaded.manifest['name']} {loaded.manifest['version']} as a trained model in {out}")
 
 

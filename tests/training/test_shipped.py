@@ -26,7 +26,6 @@ from training.recipes.shipped import (
     BundleConfig,
     ShippedConfig,
     calibration_sets,
-    read_split,
     reproduce,
     stage_baseline,
     stage_data,
@@ -37,6 +36,7 @@ from training.recipes.shipped_data import prepare_shipped
 from training.reviews import judged
 from training.reviews.judged import text_hash
 from training.runs import write_json
+from training.splits import read_split
 from training.train_config import TrainConfig
 from worker.errors import UsageError
 

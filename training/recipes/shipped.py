@@ -5,7 +5,7 @@ weights. The other stages take minutes and are made anew, so that none of them h
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from training import model as models
 from training.canaries import CANARIES
 from training.checkpoint import weights_digest
-from training.data import Row, file_digest, read_rows, write_rows
+from training.data import Row
 from training.distil import DistilConfig, distil
 from training.evaluate import calibrate, linear_rows
 from training.export import ExportConfig, export_bundle
@@ -23,8 +23,9 @@ from training.prepare import without
 from training.recipes.shipped_data import SEED, prepare_shipped
 from training.reviews import judged, written
 from training.reviews.neutral import shift_neutral
-from training.runs import model_files, plain, read_json, write_json
+from training.runs import model_files, read_json, stands, write_json
 from training.scores import evaluate_folder
+from training.splits import read_split, split_file, splits_stand, write_splits
 from training.titles.refit import labelled_by_functions, refit_titles
 from training.train_config import TrainConfig
 from worker.classify.answers import LABELS
@@ -91,27 +92,12 @@ def stage_data(data: Path, out: Path) -> Path:
     """
     folder = out / "splits"
     prepared = prepare_shipped(data)
-    if (folder / "counts.json").is_file():
-        if other := [name for name, rows in prepared.splits.items() if not _is_split(folder, name, rows)]:
-            raise UsageError(
-                f"{folder} has other rows than the data, the project's reviews and this version give: {', '.join(other)}",
-                hint="give a new --out folder: what stands in this one was trained on those rows",
-            )
-    else:
+    if not splits_stand(
+        folder, prepared.splits, made_from="the data, the project's reviews and this version give"
+    ):
         (folder / BASELINE).unlink(missing_ok=True)  # what lies there was fitted to nobody knows which rows
-        for name, rows in prepared.splits.items():
-            write_rows(folder / f"{name}.jsonl.gz", rows)
-        write_json(folder / "counts.json", prepared.counts)
+        write_splits(folder, prepared)
     return folder
-
-
-def _is_split(folder: Path, name: str, rows: Sequence[Row]) -> bool:
-    return (folder / f"{name}.jsonl.gz").is_file() and read_split(folder, name) == list(rows)
-
-
-def read_split(folder: Path, name: str) -> list[Row]:
-    """One split that :func:`stage_data` wrote."""
-    return read_rows(folder / f"{name}.jsonl.gz")
 
 
 def validation_sets(folder: Path, limit: int | None = None) -> dict[str, list[Row]]:
@@ -172,7 +158,7 @@ def stage_teacher(base: Path, splits: Path, folder: Path, config: FinetuneConfig
     rows = [*(row for row in every if row.kind != "title"), *titles[::TITLES_FOR_TEACHER]]
     files = _files_of(splits, parts)
     trained_on = len(config.recipe.rows(rows, seed=config.train.seed))
-    if not _stands(folder, {"config": config, "rows": trained_on}, inputs=[*files, *model_files(base)]):
+    if not stands(folder, {"config": config, "rows": trained_on}, inputs=[*files, *model_files(base)]):
         finetune(str(base), rows, validation_sets(splits, VALIDATION_LIMIT), folder, config, inputs=files)
     return folder / "model"
 
@@ -185,29 +171,9 @@ def stage_student(teacher: Path, splits: Path, folder: Path, config: DistilConfi
     parts = {**labelled_parts(copies), "unlabelled": 1}
     rows, files = _rows_of(splits, parts), _files_of(splits, parts)
     told = {"config": config, "rows": len(rows), "teachers": [weights_digest(models.load(teacher)[0])]}
-    if not _stands(folder, told, inputs=files):
+    if not stands(folder, told, inputs=files):
         distil([teacher], rows, validation_sets(splits, VALIDATION_LIMIT), folder, config, inputs=files)
     return folder / "model"
-
-
-def _stands(folder: Path, asked: Mapping[str, Any], *, inputs: Sequence[Path]) -> bool:
-    """Whether a run of just this stands finished in ``folder``. One that was cut off does not: it goes on, and the trainer looks
-    whether it is this one.
-
-    :raises UsageError: a finished run was asked for something else, or had other files.
-    """
-    if not (folder / "cost.json").is_file():  # written last
-        return False
-    found = read_json(folder / "run.json")
-    different = [name for name, value in asked.items() if found["options"].get(name) != plain(value)]
-    if set(found["inputs"].values()) != {file_digest(path) for path in inputs}:
-        different.append("input files")
-    if different:
-        raise UsageError(
-            f"{folder} holds a run that differs in {', '.join(different)}",
-            hint="give a new --out folder, or remove this one to train it again",
-        )
-    return True
 
 
 def _rows_of(splits: Path, parts: Mapping[str, int]) -> list[Row]:
@@ -215,7 +181,7 @@ def _rows_of(splits: Path, parts: Mapping[str, int]) -> list[Row]:
 
 
 def _files_of(splits: Path, parts: Mapping[str, int]) -> list[Path]:
-    return [splits / f"{name}.jsonl.gz" for name in parts]
+    return [split_file(splits, name) for name in parts]
 
 
 def stage_titles(student: Path, splits: Path, out: Path, max_tokens: int) -> Path:

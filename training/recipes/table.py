@@ -1,13 +1,9 @@
-"""One table over the recipes: the same rows, encoder and seeds, each run in a process of its own.
+"""One table over the recipes: the same rows, encoder and seeds, each run in a process of its own (:mod:`training.recipes.apart`).
 
-What a recipe costs and gains shows only beside the others. Every run is a plain ``tagline train finetune``, so a line of the
-table can be repeated by hand; its folder holds the command's whole configuration. Only the last weights count: no checkpoint is
-chosen on the rows that are scored.
+What a recipe costs and gains shows only beside the others.
 """
 
-import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -15,17 +11,15 @@ from statistics import mean, stdev
 import numpy as np
 
 from training import model as models
-from training.data import Row, file_digest
+from training.data import Row
 from training.evaluate import logits_on
 from training.metrics import Floats, accuracy
 from training.predict import probabilities_of
+from training.recipes.apart import Run, finetune_in_a_process, trained_apart
 from training.recipes.ensemble import average_probabilities, soup
-from training.runs import model_files, read_json
+from training.runs import read_json
 from training.sets import gold_of, labels_of_set
 from worker.errors import UsageError
-
-NEVER = "1000000000"
-"""Steps between evaluations: only the one at the end."""
 
 PLAIN = "full"
 RECIPES: Mapping[str, tuple[str, ...]] = {
@@ -61,18 +55,6 @@ class Line:
     resident_mib: float
 
 
-def finetune_in_a_process(arguments: Sequence[str]) -> None:
-    """Run ``tagline train finetune``; its progress goes to our standard error.
-
-    :raises UsageError: it failed; what it said is above.
-    """
-    command = [sys.executable, "-P", "-m", "worker.cli", "train", "finetune", *arguments]
-    if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:  # ourselves
-        raise UsageError(
-            f"`tagline train finetune {' '.join(arguments)}` failed", hint="see its message above"
-        )
-
-
 def run_recipes(
     names: Sequence[str],
     common: Sequence[str],
@@ -80,7 +62,7 @@ def run_recipes(
     out: Path,
     *,
     seeds: int,
-    run: Callable[[Sequence[str]], None] = finetune_in_a_process,
+    run: Run = finetune_in_a_process,
 ) -> list[Line]:
     """Train every recipe under every seed and score it on ``test``. Runs whose folder is complete are not repeated.
 
@@ -91,74 +73,26 @@ def run_recipes(
     unknown = [name for name in names if name not in RECIPES]
     if unknown:
         raise UsageError(f"unknown recipes: {', '.join(unknown)}", hint=f"known: {', '.join(RECIPES)}")
-    start = _first_option(common)
-    files = [Path(argument) for argument in common[:start]]
-    base = models.base_files(dict(zip(common[start::2], common[start + 1 :: 2], strict=True))["--base"])
-    digests = {file_digest(path) for path in [*files, test]}
-    base_digests = {file_digest(path) for path in model_files(base)}
     lines = []
     for name in names:
         folders = [folder_of(out, name, seed) for seed in range(seeds)]
-        for seed, folder in enumerate(folders):
-            arguments = [
-                *common,
-                *("--validation", str(test), "--evaluate-every", NEVER),
-                *("--seed", str(seed), "--out", str(folder)),
-                *RECIPES[name],
-            ]
-            if (folder / "cost.json").is_file():
-                _check_same(folder, arguments, digests, base_digests)
-                continue
-            print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
-            run(arguments)
+        scores = [
+            trained_apart(
+                f"{name}, seed {seed}", [*common, "--seed", str(seed), *RECIPES[name]], [test], folder, run
+            )
+            for seed, folder in enumerate(folders)
+        ]
         costs = [read_json(folder / "cost.json") for folder in folders]
         lines.append(
             Line(
                 name,
-                tuple(read_json(folder / "before_after.json")["after"]["accuracy"] for folder in folders),
+                tuple(score["accuracy"] for score in scores),
                 costs[0]["trainable_parameters"],
                 mean(cost["seconds"] for cost in costs),
                 mean(cost["peak_resident_mib"] for cost in costs),
             )
         )
     return lines
-
-
-def _first_option(arguments: Sequence[str]) -> int:
-    return next((i for i, argument in enumerate(arguments) if argument.startswith("--")), len(arguments))
-
-
-def _check_same(folder: Path, arguments: Sequence[str], digests: set[str], base_digests: set[str]) -> None:
-    """A finished run counts only when it was asked for the same, on the same files."""
-    found = read_json(folder / "run.json")
-    config = found["options"]["config"]
-    start = _first_option(arguments)
-    asked = dict(
-        zip(arguments[start::2], arguments[start + 1 :: 2], strict=True)
-    )  # the last of a kind counts
-    told = {
-        "--epochs": config["train"]["epochs"],
-        "--lr": config["train"]["lr"],
-        "--seed": config["train"]["seed"],
-        "--layers": ",".join(map(str, config["layers"] or ())),
-        "--max-tokens": config["max_tokens"],
-        "--batch-tokens": config["train"]["tokens_per_batch"],
-    }
-    inputs = set(found["inputs"].values())
-    different = [option for option in told if option in asked and not _equal(asked[option], told[option])]
-    if not base_digests <= inputs:
-        different.append("--base")
-    elif inputs - base_digests != digests - base_digests:
-        different.append("the files")
-    if different:
-        raise UsageError(
-            f"{folder} holds a run that differs in {', '.join(different)}",
-            hint="give another --out folder, or remove this one to train it again",
-        )
-
-
-def _equal(asked: str, told: str | float) -> bool:
-    return asked == told if isinstance(told, str) else float(asked) == told
 
 
 def ensembles(out: Path, rows: Sequence[Row], *, seeds: int, max_tokens: int) -> list[Line]:
