@@ -46,7 +46,7 @@ ORIGIN = (
 )
 
 TEACHER = TrainConfig(epochs=1.2, lr=1e-4, seed=1, average_decay=0.998, evaluate_every_steps=500)
-STUDENT = TrainConfig(epochs=0.65, lr=2e-4, seed=2, average_decay=0.998, evaluate_every_steps=400)
+STUDENT = TrainConfig(epochs=2.0, lr=2e-4, seed=2, average_decay=0.998, evaluate_every_steps=500)
 
 FITTED, SCORED = slice(0, None, 2), slice(1, None, 2)
 """The halves of the validation texts that were judged: neutral's likelihood is fitted to the one, the other is only scored."""
@@ -78,6 +78,7 @@ class ShippedConfig:
                 train=STUDENT, max_tokens=192, layers=(1, 3, 5, 7, 9, 11), head_dropout=0.0
             ),
             trusted=(written.SOURCE, judged.SOURCE),
+            hidden_epochs=1,
         )
     )
     copies: int = 2
