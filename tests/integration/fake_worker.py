@@ -31,7 +31,7 @@ from worker.stream.intake import Intake
 from worker.stream.offsets import Offsets
 from worker.stream.publish import AtLeastOncePublisher
 
-POINTS: dict[str, list[tuple[Any, str]]] = {
+PATH: dict[str, list[tuple[Any, str]]] = {
     "after poll": [(Intake, "_close_windows")],
     "after parse": [(prepare, "normalise")],
     "after cache read": [(Cache, "get_many")],
@@ -43,10 +43,14 @@ POINTS: dict[str, list[tuple[Any, str]]] = {
     ],
     "between acknowledgement and commit": [(Offsets, "store"), (ExactlyOncePublisher, "_send_offsets")],
     "after the end of the transaction": [(ExactlyOncePublisher, "_transact")],
+}
+"""Where something can be made to happen on every record's path: after the return of these functions."""
+POINTS = {
+    **PATH,
     "after a roll-back": [(ExactlyOncePublisher, "_roll_back")],
     "before a beginning is committed": [(Offsets, "_latest")],
 }
-"""Where something can be made to happen: after the return of these functions."""
+"""Those, and where few records come by."""
 
 
 def announce(what: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.arena import Arena
-from tests.integration.fake_worker import POINTS
+from tests.integration.fake_worker import PATH
 from tests.integration.judge import duplicates, judge, offsets_are_not_ahead
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
@@ -22,7 +22,7 @@ OUTPUTS_OF_A_REVIEW = 3
 CASES = [
     (mode, point)
     for mode in ("at_least_once", "exactly_once")
-    for point in POINTS
+    for point in PATH
     if mode == "exactly_once" or point != "after the end of the transaction"
 ]
 
