@@ -153,21 +153,39 @@ def test_the_end_of_a_partition_is_asked_for_until_its_leader_answers(
     assert not consumer.end_refusals
 
 
-def test_a_leader_that_never_answers_ends_with_a_hint(consumer: FakeConsumer, assignment: Assignment) -> None:
-    consumer.end_refusals += [failed(KafkaError._UNKNOWN_PARTITION)] * 20
+ANSWERS = pytest.mark.parametrize(
+    ("refusals", "code", "doing"),
+    [
+        ("end_refusals", KafkaError._UNKNOWN_PARTITION, "looking up the end of t/0"),
+        ("beginning_refusals", KafkaError._TIMED_OUT, "committing where reading begins"),
+    ],
+)
+"""What the latest beginning waits for: where the end is, and that it is committed."""
+
+
+@ANSWERS
+def test_a_latest_beginning_without_an_answer_ends_with_a_hint(
+    consumer: FakeConsumer, assignment: Assignment, refusals: str, code: int, doing: str
+) -> None:
+    consumer.high_watermarks = {FIRST: 12}
+    getattr(consumer, refusals).extend([failed(code)] * 20)
     made = Offsets(
         cast("Consumer", consumer), assignment, start_from="latest", journal=Journal(), lookup_timeout_s=0.15
     )
-    with pytest.raises(DependencyError, match="looking up the end of t/0: no answer"):
+    with pytest.raises(DependencyError, match=f"{doing}: no answer"):
         made.starting_points([TopicPartition(*FIRST)])
 
 
-def test_a_stop_ends_the_look_up_of_an_end_too(consumer: FakeConsumer, assignment: Assignment) -> None:
-    consumer.end_refusals.append(failed(KafkaError._TIMED_OUT))
+@ANSWERS
+def test_a_stop_ends_the_wait_for_a_latest_beginning(
+    consumer: FakeConsumer, assignment: Assignment, refusals: str, code: int, doing: str
+) -> None:
+    consumer.high_watermarks = {FIRST: 12}
+    getattr(consumer, refusals).append(failed(code))
     made = Offsets(
         cast("Consumer", consumer), assignment, start_from="latest", journal=Journal(), stop=lambda: True
     )
-    assert made.starting_points([TopicPartition(*FIRST)]) is None
+    assert made.starting_points([TopicPartition(*FIRST)]) is None, doing
 
 
 @pytest.mark.parametrize(
@@ -184,27 +202,6 @@ def test_where_the_latest_begins_is_committed_until_it_is_taken(
     assert [one.offset for one in found] == [12, 4]
     assert consumer.calls == ["commit of 1"] * 3
     assert consumer.committed_offsets == {FIRST: 12, SECOND: 4}
-
-
-def test_a_beginning_that_is_never_taken_ends_with_a_hint(
-    consumer: FakeConsumer, assignment: Assignment
-) -> None:
-    consumer.high_watermarks = {FIRST: 12}
-    consumer.beginning_refusals += [failed(KafkaError._TIMED_OUT)] * 20
-    made = Offsets(
-        cast("Consumer", consumer), assignment, start_from="latest", journal=Journal(), lookup_timeout_s=0.15
-    )
-    with pytest.raises(DependencyError, match="committing where reading begins: no answer"):
-        made.starting_points([TopicPartition(*FIRST)])
-
-
-def test_a_stop_ends_the_commit_of_a_beginning_too(consumer: FakeConsumer, assignment: Assignment) -> None:
-    consumer.high_watermarks = {FIRST: 12}
-    consumer.beginning_refusals.append(failed(KafkaError._TIMED_OUT))
-    made = Offsets(
-        cast("Consumer", consumer), assignment, start_from="latest", journal=Journal(), stop=lambda: True
-    )
-    assert made.starting_points([TopicPartition(*FIRST)]) is None
 
 
 @pytest.mark.parametrize(

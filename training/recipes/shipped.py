@@ -68,7 +68,7 @@ class BundleConfig:
 
 @dataclass(frozen=True)
 class ShippedConfig:
-    """Sizes and lengths of the stages, as they were run whole from the base (docs/training.md)."""
+    """Sizes and lengths of the stages, as the shipped bundle was made by them (docs/training.md)."""
 
     pieces: int = 29_000
     teacher: FinetuneConfig = field(default_factory=lambda: FinetuneConfig(train=TEACHER, max_tokens=192))
