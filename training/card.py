@@ -30,7 +30,10 @@ def render_card(manifest: Mapping[str, Any], size_bytes: int, layers: int, origi
     ]
     for kind, entry in manifest["kinds"].items():
         share = entry.get("neutral_share", "own column")
-        lines.append(f"| {kind} | {', '.join(entry['labels'])} | {entry['temperature']} | {share} |")
+        temperature = str(entry["temperature"])
+        if "temperature_han" in entry:
+            temperature += f", with a Chinese character {entry['temperature_han']}"
+        lines.append(f"| {kind} | {', '.join(entry['labels'])} | {temperature} | {share} |")
     by_rule = any("neutral_share" in entry for entry in manifest["kinds"].values())
     rules = [*([_RULE_OF_DOUBT] if by_rule else []), *([_TITLES] if "title" in manifest["kinds"] else [])]
     lines += ["", " ".join(rules), ""]

@@ -12,7 +12,14 @@ from transformers import PreTrainedModel
 from training import model as models
 from training.baseline import LinearBaseline, majority_accuracy
 from training.batches import check_positions, encode
-from training.calibrate import POLAR_LOSS, fit_neutral_share, fit_temperature
+from training.calibrate import (
+    POLAR_LOSS,
+    Answered,
+    Temperature,
+    fit_neutral_share,
+    fit_temperature,
+    in_han,
+)
 from training.data import Row
 from training.efficient.methods import positions_taken
 from training.finetune import pad_id_of
@@ -65,10 +72,9 @@ def evaluate(
     sets: Mapping[str, Sequence[Row]],
     *,
     max_tokens: int,
-    temperatures: Mapping[str, float],
     bfloat16: bool = False,
 ) -> dict[str, dict[str, Any]]:
-    """Scores of every set; a set of several kinds is scored as one for each (``name_kind``).
+    """Scores of every set, uncalibrated; a set of several kinds is scored as one for each (``name_kind``).
 
     A set without neutral rows is scored as the choice between the other labels (:func:`training.sets.labels_of_set`).
 
@@ -79,7 +85,7 @@ def evaluate(
         kind = _labelled_kind(name, rows)
         labels = labels_of_set(rows, columns.labels_of(kind))
         logits = logits_on(model, tokenizer, columns, rows, max_tokens=max_tokens, bfloat16=bfloat16)
-        probabilities = probabilities_of(logits, columns.of(kind, labels), temperatures.get(kind, 1.0))
+        probabilities = probabilities_of(logits, columns.of(kind, labels))
         results[name] = score_set(rows, probabilities, gold_of(rows, labels), labels)
     return results
 
@@ -108,7 +114,7 @@ def linear_rows(train: Sequence[Row], sets: Mapping[str, Sequence[Row]]) -> dict
 class Calibration:
     """What validation texts say of a model, by kind."""
 
-    temperatures: dict[str, float]
+    temperatures: dict[str, Temperature]
     neutral: dict[str, dict[str, float]] = field(default_factory=dict)
     """``share``, and what it does: ``doubtful_called_neutral``, ``polar_called_neutral`` (shares of the texts)."""
 
@@ -116,7 +122,7 @@ class Calibration:
 def calibrate(
     folder: Path, sets: Mapping[str, Sequence[Row]], doubtful: Sequence[Row] = (), *, max_tokens: int
 ) -> Calibration:
-    """The temperature of every kind that a validation set is of, and the neutral share of every kind of ``doubtful``.
+    """The temperatures of every kind that a validation set is of, and the neutral share of every kind of ``doubtful``.
 
     A set without neutral rows says nothing of how likely neutral is, only of the choice between the others. ``doubtful`` are
     texts that should be neutral, of kinds whose model has no neutral label; the polar texts are those of the validation sets.
@@ -126,13 +132,15 @@ def calibrate(
         neutral label or no validation set.
     """
     model, tokenizer, columns = models.load(folder)
-    by_kind: dict[str, list[tuple[Floats, Ints]]] = {}
+    by_kind: dict[str, list[Answered]] = {}
     for name, rows in split_by_kind(sets).items():
         kind = _labelled_kind(name, rows)
         labels = labels_of_set(rows, columns.labels_of(kind))
         logits = logits_on(model, tokenizer, columns, rows, max_tokens=max_tokens)
-        by_kind.setdefault(kind, []).append((logits[:, columns.of(kind, labels)], gold_of(rows, labels)))
-    temperatures = {kind: fit_temperature(pairs) for kind, pairs in by_kind.items()}
+        by_kind.setdefault(kind, []).append(
+            Answered(logits[:, columns.of(kind, labels)], gold_of(rows, labels), in_han(rows))
+        )
+    temperatures = {kind: fit_temperature(answered) for kind, answered in by_kind.items()}
     neutral = {}
     for rows in split_by_kind({"doubtful": doubtful}).values():
         kind = kind_of(rows)
@@ -145,8 +153,13 @@ def calibrate(
             )
         unsure = logits_on(model, tokenizer, columns, rows, max_tokens=max_tokens)[:, columns.of(kind)]
         positive = [
-            probabilities_of(logits, range(len(labels)), temperatures[kind])[:, labels.index("positive")]
-            for logits in (unsure, *(logits for logits, _ in by_kind[kind]))
+            probabilities_of(logits, range(len(labels)), temperatures[kind].of(han))[
+                :, labels.index("positive")
+            ]
+            for logits, han in (
+                (unsure, in_han(rows)),
+                *((answered.logits, answered.han) for answered in by_kind[kind]),
+            )
         ]
         share, called, lost = fit_neutral_share(
             positive[0], np.concatenate(positive[1:]), largest_loss=POLAR_LOSS

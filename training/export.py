@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import ValidationError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
@@ -14,20 +13,20 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from training import model as models
 from training.batches import encode, positions_of
-from training.calibrate import with_neutral
+from training.calibrate import Temperature
 from training.canaries import CANARIES
 from training.card import render_card
 from training.data import Row, file_digest
 from training.finetune import pad_id_of
 from training.labels import check_servable
-from training.metrics import Floats
 from training.model import Columns, write_weights
-from training.predict import logits_for, probabilities_of
+from training.predict import logits_for
 from training.quantise import dequantise_state, half_state, quantise_state
 from training.runs import read_json, remember_max_tokens, write_json
-from worker.classify.answers import LABELS
+from worker.classify.answers import Probabilities, Text
 from worker.classify.manifest import CONFIG, HASHED_FILES, MANIFEST, TOKENIZER, WEIGHTS, Manifest
-from worker.classify.normalise import NORMALISER_VERSION
+from worker.classify.normalise import NORMALISER_VERSION, normalise
+from worker.classify.sentiment import KindHead, probabilities_of
 from worker.errors import ModelError, UsageError
 
 Storage = Literal["int8", "float16"]
@@ -42,7 +41,7 @@ class ExportConfig:
     version: str
     max_tokens: int
     storage: Storage = "int8"
-    temperatures: Mapping[str, float] = field(default_factory=dict)
+    temperatures: Mapping[str, Temperature] = field(default_factory=dict)
     neutral_share: float = 0.5
     """Of kinds without a neutral label, where ``neutral_shares`` says nothing of them."""
     neutral_shares: Mapping[str, float] = field(default_factory=dict)
@@ -163,25 +162,26 @@ def _answered_canaries(
     answers = three_label_probabilities(model, tokenizer, columns, rows, kinds, max_tokens=config.max_tokens)
     canaries = []
     for (kind, text, expected), answer in zip(known, answers, strict=True):
-        label = label_of(answer)
-        if label != expected:
+        if answer.label != expected:
             raise ModelError(
-                f"canary {text!r} ({kind}) is {label}, not {expected}",
+                f"canary {text!r} ({kind}) is {answer.label}, not {expected}",
                 hint="train longer, or look at the data",
             )
-        probabilities = [round(float(p), 6) for p in answer]
-        canaries.append({"kind": kind, "text": text, "label": label, "probabilities": probabilities})
+        probabilities = [round(share, 6) for share in answer[:3]]
+        canaries.append({"kind": kind, "text": text, "label": answer.label, "probabilities": probabilities})
     return canaries
 
 
 def _kind_entry(kind: str, columns: Columns, config: ExportConfig) -> dict[str, Any]:
-    labels = columns.labels[kind]
+    labels, temperature = columns.labels[kind], config.temperatures.get(kind, Temperature())
     entry: dict[str, Any] = {
         "labels": list(labels),
         "columns": columns.of(kind),
         "activation": "softmax",
-        "temperature": config.temperatures.get(kind, 1.0),
+        "temperature": temperature.other,
     }
+    if temperature.han is not None:
+        entry["temperature_han"] = temperature.han
     if "neutral" not in labels:
         entry["neutral_share"] = config.neutral_shares.get(kind, config.neutral_share)
     return entry
@@ -202,25 +202,25 @@ def three_label_probabilities(
     kinds: Mapping[str, Mapping[str, Any]],
     *,
     max_tokens: int,
-) -> Floats:
-    """[rows, 3]: negative, neutral, positive of every row by the bundle's rules."""
+) -> list[Probabilities]:
+    """The answer to every row by the bundle's rules, from a plain forward in float32. Blocks.
+
+    :raises ModelError: the model's results for a row are not numbers.
+    """
+    heads = {kind: KindHead.model_validate(entry) for kind, entry in kinds.items()}
     examples = encode(rows, tokenizer, columns, max_tokens=max_tokens)
-    logits = logits_for(model, examples, columns, pad_id=pad_id_of(tokenizer))
-    result = np.zeros((len(rows), 3))
-    for index, row in enumerate(rows):
-        entry = kinds[row.kind]
-        own = probabilities_of(logits[index : index + 1], entry["columns"], entry["temperature"])
-        if len(entry["labels"]) == 2:
-            result[index] = with_neutral(own[:, 1], entry["neutral_share"])[0]
-        else:
-            result[index] = own[0][[entry["labels"].index(label) for label in LABELS]]
-    return result
-
-
-def label_of(three: Floats) -> str:
-    """The likeliest of the three; ties go to neutral, then to positive."""
-    order = (1, 2, 0)
-    return LABELS[max(order, key=lambda index: (float(three[index]), -order.index(index)))]
+    answers = []
+    for row, logits in zip(
+        rows, logits_for(model, examples, columns, pad_id=pad_id_of(tokenizer)), strict=True
+    ):
+        text = Text(row.kind, normalise(row.text).text, (), truncated=False)
+        answer = probabilities_of(logits.tolist(), heads[row.kind], text)
+        if not isinstance(answer, Probabilities):
+            raise ModelError(
+                f"{row.text!r} ({row.kind}): {answer.detail}", hint="train with a lower learning rate"
+            )
+        answers.append(answer)
+    return answers
 
 
 def unpack(loaded: LoadedBundle, out: Path) -> None:

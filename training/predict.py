@@ -34,8 +34,11 @@ def logits_for(
     return result
 
 
-def probabilities_of(logits: Floats, columns: Sequence[int], temperature: float = 1.0) -> Floats:
-    """Softmax within these columns, those of a kind or of some of its labels: [rows, columns]."""
+def probabilities_of(logits: Floats, columns: Sequence[int], temperature: float | Floats = 1.0) -> Floats:
+    """Softmax within these columns, those of a kind or of some of its labels: [rows, columns].
+
+    ``temperature``: of all rows, or [rows, 1].
+    """
     scaled = logits[:, list(columns)] / temperature
     exponent = np.exp(scaled - scaled.max(-1, keepdims=True))
     return np.asarray(exponent / exponent.sum(-1, keepdims=True))

@@ -28,7 +28,7 @@ def evaluate_folder(
     """
     if base or not (folder / MANIFEST).is_file():
         model, tokenizer, columns = load_with_base(base, folder) if base else models.load(folder)
-        return evaluate(model, tokenizer, columns, sets, max_tokens=max_tokens, temperatures={})
+        return evaluate(model, tokenizer, columns, sets, max_tokens=max_tokens)
     scorer = open_bundle(folder)
     results = {}
     for name, rows in split_by_kind(sets).items():

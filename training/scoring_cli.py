@@ -138,7 +138,7 @@ def export(
     ] = 0.5,
     licence: Annotated[str, typer.Option()] = "unspecified",
 ) -> None:
-    """Write a bundle that the worker loads. Validation files set the temperatures."""
+    """Write a bundle that the worker loads. Validation files set the temperatures, for texts with Chinese characters and without."""
     from training.calibrate import warnings_of
     from training.choices import one_of
     from training.evaluate import calibrate

@@ -1,4 +1,5 @@
-"""Which characters show nothing: one list for the texts that are classified, the ids that are accepted and the lines that are logged.
+"""Which characters show nothing, and which are Chinese: one list for the texts that are classified, the ids that are accepted and
+the lines that are logged.
 
 Each constant is the inside of a class of a regular expression. They are spelled out, not taken from Unicode categories, because
 these change with the Python version. The normaliser drops what is ``INVISIBLE``, so a change there is a change of the model.
@@ -17,6 +18,9 @@ _BREAKING: Final = "\t-\r\x1c-\x1f\x85\u2028\u2029"
 INVISIBLE: Final = _INVISIBLE_BASIC + _SURROGATES + _INVISIBLE_BEYOND
 """Controls that are not white space, soft hyphen, joiners, bidi marks, fillers, variation selectors, tags, annotations, and
 lone surrogates (which nothing can encode)."""
+
+HAN: Final = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+"""Chinese characters: unified and compatibility ideographs. Which calibration a text gets hangs on them."""
 
 UNPRINTABLE: Final = _BREAKING + INVISIBLE
 """What is invisible, and the white space that could break a line: tabs, line ends, separators."""

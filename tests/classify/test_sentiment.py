@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from worker.classify.answers import ClassifyError, Probabilities
+from worker.classify.answers import ClassifyError, Probabilities, Text
 from worker.classify.sentiment import KindHead, probabilities_of, with_neutral
 
 LOGIT = st.floats(-60, 60)
+ANY = Text("review", "any", (), truncated=False)
 
 
-def answer(logits: list[float], **head: object) -> Probabilities:
-    result = probabilities_of(logits, KindHead.model_validate(head), truncated=False)
+def answer(logits: list[float], text: Text = ANY, **head: object) -> Probabilities:
+    result = probabilities_of(logits, KindHead.model_validate(head), text)
     assert isinstance(result, Probabilities)
     return result
 
@@ -39,6 +40,25 @@ def test_the_temperature_divides_the_logits() -> None:
         neutral_share=0,
     )
     assert found[:3] == pytest.approx((0.25, 0.0, 0.75))
+
+
+@pytest.mark.parametrize(
+    ("written", "positive"),
+    [("very good", 0.75), ("OK 👍 très bien, だめ", 0.75), ("iPhone 很好", 0.9), ("㐀", 0.9), ("𠮷", 0.9)],
+)
+def test_texts_with_a_chinese_character_may_have_a_temperature_of_their_own(
+    written: str, positive: float
+) -> None:
+    found = answer(
+        [0.0, 2 * math.log(3)],
+        Text("review", written, (), truncated=True),
+        labels=["negative", "positive"],
+        columns=[0, 1],
+        temperature=2.0,
+        temperature_han=1.0,
+        neutral_share=0,
+    )
+    assert found == pytest.approx((1 - positive, 0.0, positive, True))
 
 
 def test_two_labels_get_their_neutral_from_both_sides() -> None:
@@ -97,14 +117,14 @@ def test_several_columns_of_a_label_never_leave_the_range(logits: list[float]) -
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_logit_that_is_no_number_is_an_error_and_not_neutral(bad: float) -> None:
     head = KindHead(labels=("negative", "positive"), columns=(0, 1))
-    result = probabilities_of([0.0, bad], head, truncated=False)
+    result = probabilities_of([0.0, bad], head, ANY)
     assert isinstance(result, ClassifyError)
     assert result.code == "not_finite"
 
 
 def test_a_bad_column_of_another_kind_does_no_harm() -> None:
     head = KindHead(labels=("negative", "positive"), columns=(0, 1))
-    assert isinstance(probabilities_of([0.0, 1.0, math.nan], head, truncated=False), Probabilities)
+    assert isinstance(probabilities_of([0.0, 1.0, math.nan], head, ANY), Probabilities)
 
 
 @given(st.lists(LOGIT, min_size=3, max_size=3), st.sampled_from(["softmax", "sigmoid"]), st.floats(0.05, 20))
@@ -155,6 +175,7 @@ def test_ties_go_to_neutral_and_then_to_positive(
         {"labels": ["negative", "neutral"], "columns": [0, 1]},
         {"labels": ["positive"], "columns": [0]},
         {"labels": ["negative", "positive"], "columns": [0, 1], "temperature": 0},
+        {"labels": ["negative", "positive"], "columns": [0, 1], "temperature_han": 0},
         {"labels": ["negative", "positive"], "columns": [0, 1], "activation": "tanh"},
         {"labels": ["negative", "positive"], "columns": [0, 1], "temprature": 1},
     ],

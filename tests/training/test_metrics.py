@@ -2,7 +2,18 @@ import numpy as np
 import pytest
 
 from training.baseline import LinearBaseline, majority_accuracy
-from training.calibrate import fit_neutral_share, fit_temperature, is_at_an_end, is_neutral, with_neutral
+from training.calibrate import (
+    FEWEST_OF_A_SCRIPT,
+    Answered,
+    Temperature,
+    fit_neutral_share,
+    fit_temperature,
+    in_han,
+    is_at_an_end,
+    is_neutral,
+    warnings_of,
+    with_neutral,
+)
 from training.data import Row
 from training.metrics import confusion, expected_calibration_error, score
 from training.predict import probabilities_of
@@ -30,14 +41,49 @@ def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
 
 
 def test_the_fitted_temperature_takes_back_overconfidence() -> None:
-    chooser = np.random.default_rng(0)
-    true_logits = chooser.normal(size=(4_000, 2)) * 2
-    chance = probabilities_of(true_logits, [0, 1])[:, 1]
-    gold = (chooser.random(4_000) < chance).astype(np.int64)
-    assert fit_temperature([(true_logits * 3, gold)]) == pytest.approx(3.0, rel=0.1)
+    fitted = fit_temperature([_answered(4_000, 3.0, in_chinese=0)])
+    assert fitted.other == pytest.approx(3.0, rel=0.1)
+    assert fitted.han is None
     assert not is_at_an_end(3.0)
-    right, wrong = np.array([[2.0, -2.0]]), np.array([[-2.0, 2.0]])
-    assert all(is_at_an_end(fit_temperature([(logits, np.array([0]))])) for logits in (right, wrong))
+    none = np.array([False])
+    for logits in (np.array([[2.0, -2.0]]), np.array([[-2.0, 2.0]])):
+        extreme = fit_temperature([Answered(logits, np.array([0]), none)])
+        assert is_at_an_end(extreme.other)
+        assert warnings_of({"review": extreme})
+
+
+def test_a_script_with_enough_texts_gets_a_temperature_of_its_own() -> None:
+    sure, unsure = _answered(4_000, 3.0, in_chinese=4_000), _answered(2_000, 1.5, in_chinese=0)
+    fitted = fit_temperature([sure, unsure])
+    assert fitted == Temperature(pytest.approx(1.5, rel=0.1), pytest.approx(3.0, rel=0.1))
+    # Some strays of one script in a set of the other count as a part of that set, and not as a set.
+    mixed = _answered(4_000, 3.0, in_chinese=3_900)
+    assert fit_temperature([mixed, unsure]).other == pytest.approx(1.5, rel=0.1)
+    few = fit_temperature([sure, _answered(FEWEST_OF_A_SCRIPT - 1, 1.5, in_chinese=0)])
+    assert few.han is None
+    assert 1.5 < few.other < 3.0
+    ends = {"review": Temperature(1.5, 4.0), "title": Temperature(1.0)}
+    assert warnings_of(ends) == warnings_of({"review": Temperature(4.0)})
+
+
+def test_rows_are_divided_by_the_temperature_of_their_script() -> None:
+    rows = [
+        Row("good"),
+        Row("很好"),
+        Row("\u2f08 good"),
+    ]  # the last becomes a Chinese character when it is normalised
+    assert in_han(rows).tolist() == [False, True, True]
+    assert Temperature(1.2, 1.6).of(in_han(rows)).tolist() == [[1.2], [1.6], [1.6]]
+    assert Temperature(1.2).of(in_han(rows)).tolist() == [[1.2]] * 3
+
+
+def _answered(rows: int, too_sure: float, *, in_chinese: int) -> Answered:
+    """Answers of a model that is ``too_sure`` by this factor; the first rows are in Chinese."""
+    chooser = np.random.default_rng(0)
+    true_logits = chooser.normal(size=(rows, 2)) * 2
+    chance = probabilities_of(true_logits, [0, 1])[:, 1]
+    gold = (chooser.random(rows) < chance).astype(np.int64)
+    return Answered(true_logits * too_sure, gold, np.arange(rows) < in_chinese)
 
 
 def test_neutral_keeps_the_sum_and_the_order_of_the_two_sides() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.training.rows import make_rows
 from training import model as models
+from training.calibrate import Temperature
 from training.data import Row
 from training.evaluate import logits_on
 from training.finetune import FinetuneConfig, finetune
@@ -35,7 +36,7 @@ def test_neutral_becomes_as_likely_as_among_the_rows_and_the_sides_keep_every_bi
 ) -> None:
     fresh = make_rows(200, seed=5)
     rows = [Row(row.text, "neutral" if n < share * 200 else row.label) for n, row in enumerate(fresh)]
-    shift_neutral(trained, rows, tmp_path / "model", temperature=1.5, max_tokens=32)
+    shift_neutral(trained, rows, tmp_path / "model", temperature=Temperature(1.5), max_tokens=32)
     model, tokenizer, columns = models.load(tmp_path / "model")
     logits = logits_on(model, tokenizer, columns, rows, max_tokens=32)
     assert probabilities_of(logits, [0, 1, 2], 1.5)[:, 1].mean() == pytest.approx(share, abs=0.02)
@@ -49,7 +50,7 @@ def test_rows_that_say_nothing_and_models_without_neutral_are_refused(
 ) -> None:
     def refused(folder: Path, rows: list[Row], why: str) -> None:
         with pytest.raises(UsageError, match=why):
-            shift_neutral(folder, rows, tmp_path / "out", temperature=1.0, max_tokens=32)
+            shift_neutral(folder, rows, tmp_path / "out", temperature=Temperature(), max_tokens=32)
         assert not (tmp_path / "out").exists()
 
     refused(trained, [Row("好", "splendid")], "splendid")

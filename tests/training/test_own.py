@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from tests.training.rows import make_rows
 from training import model as models
+from training.calibrate import Temperature
 from training.cli import app
 from training.data import Row, write_rows
 from training.export import ExportConfig, export_bundle, load_bundle, three_label_probabilities
@@ -71,7 +72,13 @@ def start(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle to go on from, which answers reviews and titles; it never learned anything."""
     folder, both = tmp_path_factory.mktemp("start"), Columns({"review": LABELS, "title": LABELS})
     models.save(models.build(str(base), both), models.load_tokenizer(base), both, folder / "model")
-    config = ExportConfig("first", "7", 32, temperatures={"review": 1.5, "title": 0.7}, canaries=())
+    config = ExportConfig(
+        "first",
+        "7",
+        32,
+        temperatures={"review": Temperature(1.5), "title": Temperature(0.7, 0.9)},
+        canaries=(),
+    )
     export_bundle(folder / "model", folder / "bundle", config)
     return folder / "bundle"
 
@@ -96,7 +103,8 @@ def test_one_command_makes_a_calibrated_and_scored_bundle_that_a_worker_serves(m
     assert (manifest["name"], manifest["version"], manifest["max_tokens"]) == ("mine", "1", 32)
     temperatures = {kind: entry["temperature"] for kind, entry in manifest["kinds"].items()}
     assert temperatures["review"] not in (1.0, 1.5)
-    assert temperatures["title"] == 0.7  # nothing was there to fit it anew
+    title = manifest["kinds"]["title"]
+    assert (title["temperature"], title["temperature_han"]) == (0.7, 0.9)  # nothing was there to fit it anew
     evaluation = manifest["evaluation"]
     test = evaluation["sets"]["test"]
     assert test["rows"] == len(rows["test"])
@@ -109,7 +117,7 @@ def test_one_command_makes_a_calibrated_and_scored_bundle_that_a_worker_serves(m
     expected = three_label_probabilities(
         loaded.model, loaded.tokenizer, loaded.columns, rows["test"], manifest["kinds"], max_tokens=32
     )
-    assert np.abs(served - expected).max() < 1e-5
+    assert np.abs(served - np.array([answer[:3] for answer in expected])).max() < 1e-5
     gold = np.array([row.label == "positive" for row in rows["test"]])
     assert np.mean((served[:, 2] > served[:, 0]) == gold) == test["accuracy"]
     assert not (made.out / "bundle.part").exists()

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from training.calibrate import warnings_of
+from training.calibrate import Temperature, warnings_of
 from training.canaries import CANARIES
 from training.data import Row, labels_by_kind
 from training.evaluate import calibrate, linear_rows
-from training.export import ExportConfig, check_export, export_bundle, label_of, unpack
+from training.export import ExportConfig, check_export, export_bundle, unpack
 from training.finetune import FinetuneConfig, check_labels, finetune
 from training.labels import lacking_kinds
 from training.model import Columns
@@ -31,6 +31,7 @@ from training.scores import evaluate_folder
 from training.sets import split_by_kind
 from training.splits import split_file, splits_stand, write_splits
 from training.titles.labelled import as_rows, labelled_titles
+from worker.classify.answers import Probabilities
 from worker.classify.manifest import MANIFEST
 from worker.errors import UsageError
 
@@ -290,14 +291,17 @@ def _finish(
 
 
 def _export_config(
-    start: Start, config: OwnConfig, temperatures: Mapping[str, float] | None = None
+    start: Start, config: OwnConfig, temperatures: Mapping[str, Temperature] | None = None
 ) -> ExportConfig:
-    """A kind without validation rows, which then has none to train on either, keeps the temperature of the base bundle."""
+    """A kind without validation rows, which then has none to train on either, keeps the temperatures of the base bundle."""
     return ExportConfig(
         name=config.name,
         version=config.version,
         max_tokens=config.finetune.max_tokens,
-        temperatures={kind: entry["temperature"] for kind, entry in start.kinds.items()}
+        temperatures={
+            kind: Temperature(entry["temperature"], entry.get("temperature_han"))
+            for kind, entry in start.kinds.items()
+        }
         | {**(temperatures or {})},
         neutral_shares={
             kind: entry["neutral_share"] for kind, entry in start.kinds.items() if "neutral_share" in entry
@@ -329,7 +333,11 @@ def _answered(bundle: Path) -> list[tuple[str, str, str]]:
     scorer = open_bundle(bundle)
     known = [canary for canary in CANARIES if canary[0] in scorer.labels]
     served = scorer.served([Row(text, None, kind) for kind, text, _ in known])
-    right = [canary for canary, answer in zip(known, served, strict=True) if label_of(answer) == canary[2]]
+    right = [
+        canary
+        for canary, (negative, neutral, positive) in zip(known, served.tolist(), strict=True)
+        if Probabilities(negative, neutral, positive, truncated=False).label == canary[2]
+    ]
     for kind, text, expected in known:
         if (kind, text, expected) not in right:
             _say(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from training import model as models
-from training.calibrate import negative_log_likelihood
+from training.calibrate import Temperature, in_han, log_losses
 from training.data import Row
 from training.evaluate import logits_on
 from training.predict import probabilities_of
@@ -26,7 +26,7 @@ SHIFTS = np.linspace(-8.0, 8.0, 321)
 
 
 def shift_neutral(
-    folder: Path, rows: Sequence[Row], out: Path, *, temperature: float, max_tokens: int
+    folder: Path, rows: Sequence[Row], out: Path, *, temperature: Temperature, max_tokens: int
 ) -> float:
     """Write the model in ``folder`` to ``out`` with the neutral logit of reviews moved to fit ``rows``; returns the move.
 
@@ -41,13 +41,13 @@ def shift_neutral(
         raise UsageError(f"the model in {folder} has no neutral column for reviews")
     if not rows:
         raise UsageError("no review is known to be neutral or not, so nothing says how likely neutral is")
-    own, gold = columns.of(KIND, LABELS), gold_of(rows, LABELS)
+    own, gold, divisor = columns.of(KIND, LABELS), gold_of(rows, LABELS), temperature.of(in_han(rows))
     logits = logits_on(model, tokenizer, columns, rows, max_tokens=max_tokens)[:, own]
     neutral = np.array([float(label == "neutral") for label in LABELS])
 
     def loss(shift: float) -> float:
-        shares = probabilities_of(logits + shift * neutral, range(len(LABELS)), temperature)
-        return negative_log_likelihood(shares, gold)
+        shares = probabilities_of(logits + shift * neutral, range(len(LABELS)), divisor)
+        return float(log_losses(shares, gold).mean())
 
     best = min((float(shift) for shift in SHIFTS), key=loss)
     with torch.no_grad():

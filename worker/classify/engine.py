@@ -255,5 +255,5 @@ class Engine:
         for index, row in zip(members, rows, strict=True):
             text = texts[index]
             stats.tokens += len(text.ids)
-            answers[index] = probabilities_of(row, self._heads[text.kind], truncated=text.truncated)
+            answers[index] = probabilities_of(row, self._heads[text.kind], text)
         return stats

@@ -41,7 +41,7 @@ def fingerprint(
     ]
     rows, _ = forward.logits([text.ids for text in texts])
     seen = [
-        (text.ids, text.truncated, row, probabilities_of(row, manifest.kinds[text.kind], truncated=False))
+        (text.ids, text.truncated, row, probabilities_of(row, manifest.kinds[text.kind], text))
         for text, row in zip(texts, rows, strict=True)
     ]
     return hashlib.sha256(repr(seen).encode()).hexdigest()[:8]

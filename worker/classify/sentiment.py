@@ -1,14 +1,17 @@
 """From logits to three calibrated probabilities. Pure; one text at a time, so nothing depends on neighbours."""
 
 import math
+import re
 import struct
 from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from worker.classify.answers import LABELS, ClassifyError, Probabilities
+from worker.characters import HAN
+from worker.classify.answers import LABELS, ClassifyError, Probabilities, Text
 
 _FLOAT32 = struct.Struct("<f")
+_HAN = re.compile(f"[{HAN}]")
 
 
 class KindHead(BaseModel):
@@ -23,6 +26,8 @@ class KindHead(BaseModel):
     """`sigmoid`: each column by itself; several are scaled to add up to 1. One column alone: the label against its opposite."""
     temperature: float = Field(1.0, gt=0, allow_inf_nan=False)
     """Logits are divided by it: the calibration."""
+    temperature_han: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Takes its place for texts with a Chinese character, where the two were calibrated apart."""
     neutral_share: float = Field(0.5, ge=0, le=1)
     """Used when no column is neutral, see :func:`with_neutral`."""
 
@@ -44,12 +49,22 @@ class KindHead(BaseModel):
             raise ValueError("one column alone must be negative or positive")
         return self
 
+    def temperature_of(self, text: str) -> float:
+        """What the logits of this normalised text are divided by."""
+        if self.temperature_han is not None and has_han(text):
+            return self.temperature_han
+        return self.temperature
 
-def probabilities_of(
-    logits: Sequence[float], head: KindHead, *, truncated: bool
-) -> Probabilities | ClassifyError:
+
+def has_han(text: str) -> bool:
+    """Whether there is a Chinese character in a normalised text. A review in Chinese with English brands has one."""
+    return _HAN.search(text) is not None
+
+
+def probabilities_of(logits: Sequence[float], head: KindHead, text: Text) -> Probabilities | ClassifyError:
     """The answer for one text from its row of logits [all columns]; a ClassifyError when one of its own is not finite."""
-    own = [logits[column] / head.temperature for column in head.columns]
+    temperature = head.temperature_of(text.text)
+    own = [logits[column] / temperature for column in head.columns]
     if not all(map(math.isfinite, own)):
         return ClassifyError("not_finite", "the model's results for this text are not numbers")
     shares = _softmax(own) if head.activation == "softmax" else _sigmoid(own)
@@ -64,7 +79,7 @@ def probabilities_of(
     if "neutral" not in head.labels:
         # Shares of several columns may add up to more than 1 by a bit.
         negative, neutral, positive = with_neutral(min(1.0, positive), head.neutral_share)
-    return Probabilities(_float32(negative), _float32(neutral), _float32(positive), truncated)
+    return Probabilities(_float32(negative), _float32(neutral), _float32(positive), text.truncated)
 
 
 def with_neutral(positive: float, neutral_share: float) -> tuple[float, float, float]:
