@@ -62,7 +62,8 @@ def measure_forms(
 
     ``calibration_rows``: so many of ``calibration``, drawn by a fixed seed (files are often sorted); None takes all.
 
-    :raises UsageError: this build of PyTorch cannot do static int8, or a text has more tokens than the encoder has positions.
+    :raises ModelError: this build of PyTorch, or this processor, cannot do int8.
+    :raises UsageError: a text has more tokens than the encoder has positions.
     """
     model, tokenizer, columns = models.load(folder)
     pad_id = pad_id_of(tokenizer)

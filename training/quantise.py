@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 
+from worker.classify.integers import LEVELS
+
 SCALE_SUFFIX = ".scale"
-LEVELS = 127
 
 
 def quantise_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,14 +3,12 @@
 Ranges that are taken from the batch at hand (dynamic quantisation) make a text's answer depend on its neighbours. Here the
 ranges are constants of the model, and products of integers are exact, so how texts are batched changes nothing in a linear
 layer. Between these layers stands float32, whose sums the shape of a batch orders, so the logits still move in their last digits
-(7e-6 was seen), and by more where such a digit rounds an input to the next step. The matrix product is oneDNN's, through the operator that PyTorch's own compiler emits for quantised models on x86. On a
-CPU without VNNI instructions it adds pairs of products in 16 bits, which do not hold two of the largest; there activations have
-seven bits.
+(7e-6 was seen), and by more where such a digit rounds an input to the next step. The product is the worker's
+(:mod:`worker.classify.integers`), which instead takes each row's range from the row itself and needs no calibration texts.
 """
 
 import math
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import torch
@@ -21,8 +19,8 @@ from training.batches import Example, collate, pack_sorted
 from training.model import Columns
 from training.objective import logits_of
 from training.predict import TOKENS_PER_BATCH
-from training.quantise import LEVELS, quantise_rows
-from worker.errors import UsageError
+from training.quantise import quantise_rows
+from worker.classify.integers import IntegerWeight, exact_levels
 
 KEPT_SHARE = 0.9999
 """Share of a layer's calibration inputs within its range; the few beyond are cut to it."""
@@ -37,21 +35,14 @@ class StaticInt8Linear(nn.Module):
         """Take the weights of ``linear``, one scale a row. The input has ``levels`` steps on each side of 0: as many as this CPU
         multiplies exactly.
 
-        :raises UsageError: this build of PyTorch has no such operator.
+        :raises ModelError: this build of PyTorch has no such operator.
         """
         super().__init__()
-        try:
-            prepack = torch.ops.onednn.qlinear_prepack
-        except AttributeError as error:
-            raise UsageError("static int8 needs PyTorch for x86 with oneDNN") from error
-        rows, scale = quantise_rows(linear.weight.detach())
-        self.rows = linear.out_features
+        self.bias: torch.Tensor | None
+        self.weight = IntegerWeight(*quantise_rows(linear.weight.detach()))
         self.levels = exact_levels() if levels is None else levels
         self.zero = self.levels + 1  # the unsigned byte that stands for 0
         self.input_scale = max(largest, 1e-12) / self.levels
-        self.register_buffer("packed", prepack(rows, None))
-        self.register_buffer("scale", scale)
-        self.register_buffer("zeros", torch.zeros(self.rows, dtype=torch.int64))
         self.register_buffer("bias", None if linear.bias is None else linear.bias.detach().float())
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -59,26 +50,8 @@ class StaticInt8Linear(nn.Module):
         flat = inputs.reshape(-1, inputs.shape[-1]).float()
         steps = (flat * (1 / self.input_scale)).round_().clamp_(-self.levels, self.levels)
         rounded = steps.add_(self.zero).to(torch.uint8)
-        output: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
-            rounded, self.input_scale, self.zero, self.packed, self.scale, self.zeros, self.bias,
-            1.0, 0, torch.float32, "none", [], "",
-        )  # fmt: skip
-        return output.reshape(*inputs.shape[:-1], self.rows)
-
-
-@cache
-def exact_levels() -> int:
-    """Steps of an input, on each side of 0, at which this CPU's integer products are exact: tried with the largest values.
-
-    :raises UsageError: this build of PyTorch has no such operator, or it is not exact at seven bits either.
-    """
-    loudest = nn.Linear(64, 16, bias=False)
-    nn.init.constant_(loudest.weight, 1.0)
-    for levels in (LEVELS, LEVELS // 2):
-        found = StaticInt8Linear(loudest, 1.0, levels)(torch.ones(16, 64))
-        if torch.allclose(found, torch.full_like(found, 64.0)):
-            return levels
-    raise UsageError("integer products are not exact on this processor")
+        output = self.weight.times(rounded, self.zero, scale=self.input_scale, bias=self.bias)
+        return output.reshape(*inputs.shape[:-1], -1)
 
 
 def to_static_int8(

@@ -30,7 +30,7 @@ def make_engine(tiny_bundle: Path) -> EngineMaker:
     return make
 
 
-@pytest.fixture(scope="session", params=["float32", "bfloat16"])
+@pytest.fixture(scope="session", params=["float32", "bfloat16", "int8"])
 def engine(request: pytest.FixtureRequest, make_engine: EngineMaker) -> Engine:
     """The tiny engine, in each precision."""
     return make_engine(request.param)

@@ -87,7 +87,7 @@ def test_answers_differ_from_text_to_text(engine: Engine) -> None:
     assert len(set(answers)) > 150
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
 def test_a_model_of_the_size_that_is_served_keeps_the_promise(
     make_engine: EngineMaker, tmp_path: Path, precision: str
 ) -> None:

@@ -13,7 +13,7 @@ from worker.classify.bundle import load_bundle
 from worker.classify.encoder import PackedEncoder
 from worker.classify.linear import Kernel
 from worker.classify.pack import pack
-from worker.classify.precision import usable_kernel
+from worker.classify.precision import Choice, usable_kernel
 from worker.classify.weights import read_weights
 from worker.errors import ModelError
 
@@ -29,9 +29,10 @@ def stock(model: PreTrainedModel, dtype: torch.dtype) -> np.ndarray:
         return model.to(dtype)(input_ids=ids, attention_mask=mask).logits.float().numpy()
 
 
-def packed(model: PreTrainedModel, folder: Path, dtype: torch.dtype, kernel: Kernel) -> np.ndarray:
+def packed(model: PreTrainedModel, folder: Path, precision: str, kernel: Kernel) -> np.ndarray:
     bundle = load_bundle(write_bundle(model, folder, kinds=TWO_KINDS))
-    encoder = PackedEncoder(bundle.architecture, read_weights(bundle), dtype, kernel, torch.device("cpu"))
+    choice = Choice(precision, kernel, {})
+    encoder = PackedEncoder(bundle.architecture, read_weights(bundle), choice, torch.device("cpu"))
     return encoder.logits(pack(TEXTS)).numpy()
 
 
@@ -45,7 +46,7 @@ def test_float32_logits_equal_those_of_the_padded_model(
     model.config.hidden_act = activation
     rebuilt = type(model)(model.config).train(False)
     rebuilt.load_state_dict(model.state_dict())
-    found = packed(rebuilt, tmp_path, torch.float32, kernel)
+    found = packed(rebuilt, tmp_path, "float32", kernel)
     np.testing.assert_allclose(found, stock(rebuilt, torch.float32), atol=1e-5)
 
 
@@ -56,9 +57,9 @@ def test_bfloat16_probabilities_are_near_those_of_the_padded_model(kernel: Kerne
     if kernel is Kernel.ONEDNN and usable_kernel("bfloat16") is not kernel:
         # A CPU without the instructions: oneDNN refuses, which is how the worker comes to choose the other one.
         with pytest.raises(RuntimeError):
-            packed(model, tmp_path, torch.bfloat16, kernel)
+            packed(model, tmp_path, "bfloat16", kernel)
         return
-    found = torch.from_numpy(packed(model, tmp_path, torch.bfloat16, kernel)).softmax(-1)
+    found = torch.from_numpy(packed(model, tmp_path, "bfloat16", kernel)).softmax(-1)
     expected = torch.from_numpy(stock(model, torch.bfloat16)).softmax(-1)
     np.testing.assert_allclose(found, expected, atol=1e-2)
 
@@ -73,9 +74,20 @@ def test_roberta_needs_a_row_for_each_position_that_it_counts(tmp_path: Path) ->
     model = tiny_roberta()
     model.roberta.embeddings.position_embeddings = torch.nn.Embedding(138, 32)  # those of its 138 tokens only
     with pytest.raises(ModelError, match=r"\[138, 32\], not \[140, 32\]"):
-        packed(model, tmp_path, torch.float32, Kernel.BLAS)
+        packed(model, tmp_path, "float32", Kernel.BLAS)
 
 
 def test_roberta_counts_positions_from_the_padding_id_on() -> None:
     shape = read_architecture({**SIZES, "model_type": "roberta"})
     assert (shape.first_position, shape.max_tokens) == (2, 138)
+
+
+def test_int8_probabilities_are_near_those_of_the_padded_model(tmp_path: Path) -> None:
+    if not hasattr(torch.ops.onednn, "qlinear_prepack"):
+        pytest.skip("int8 is for x86 with oneDNN")
+    sizes = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4, "initializer_range": 0.05}
+    model = tiny_bert(3, **sizes)
+    found = torch.from_numpy(packed(model, tmp_path, "int8", usable_kernel("float32"))).softmax(-1)
+    expected = torch.from_numpy(stock(model, torch.float32)).softmax(-1)
+    np.testing.assert_allclose(found, expected, atol=2e-2)
+    assert not np.allclose(found, expected, atol=1e-6)

@@ -16,7 +16,6 @@ from training.forms import measure_forms, render
 from training.model import Columns
 from training.static_int8 import StaticInt8Linear, largest_magnitude
 from training.train_config import TrainConfig
-from worker.errors import UsageError
 
 pytestmark = pytest.mark.skipif(
     not hasattr(torch.ops.onednn, "qlinear_prepack"), reason="static int8 is for x86 with oneDNN"
@@ -128,12 +127,3 @@ def test_ranges_are_sampled_from_every_channel() -> None:
         inputs = torch.zeros(20_000, 32)
         inputs[:, loud] = 1.0
         assert largest_magnitude(inputs) == 1.0
-
-
-def test_without_the_operator_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Nothing:
-        pass
-
-    monkeypatch.setattr(torch.ops, "onednn", Nothing())
-    with pytest.raises(UsageError, match="x86"):
-        StaticInt8Linear(nn.Linear(4, 4), 1.0)

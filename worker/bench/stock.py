@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from worker.classify.bundle import Bundle
+from worker.classify.precision import dtype_of
 from worker.classify.weights import read_weights
 
 PADDED_BATCH = 32
@@ -13,8 +14,9 @@ PLAIN_TOKENS = 128
 
 
 def stock_model(bundle: Bundle, precision: str) -> Any:
-    """The bundle's weights in the class that transformers has for them, with its usual attention (SDPA)."""
-    import torch
+    """The bundle's weights in the class that transformers has for them, with its usual attention (SDPA). For int8, which that does not have,
+    in float32.
+    """
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     config = AutoConfig.for_model(**bundle.architecture.config)
@@ -25,7 +27,7 @@ def stock_model(bundle: Bundle, precision: str) -> Any:
     lost = [name for name in missing if not name.endswith("position_ids")]
     if lost:
         raise RuntimeError(f"the stock model is not the bundle's: {lost}")
-    return model.eval().to(getattr(torch, precision))
+    return model.eval().to(dtype_of(precision))
 
 
 def padded_seconds(model: Any, sequences: Sequence[Sequence[int]], padding_id: int) -> float:

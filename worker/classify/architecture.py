@@ -14,6 +14,8 @@ from worker.errors import ModelError
 PACKED_TYPES = frozenset({"bert", "camembert", "roberta", "xlm-roberta"})
 FALLBACK_TYPES = frozenset({"albert", "deberta-v2", "distilbert", "electra", "mpnet"})
 ACTIVATIONS = {"gelu": "erf", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh", "relu": "relu"}
+LEAST_ACTIVATED = {"erf": -0.1701, "tanh": -0.1701, "relu": 0.0}
+"""What no result of the activation is below. GELU is least near -0.75: -0.16998 by erf, -0.17005 by tanh."""
 
 _ENCODER_KEYS = (
     "architectures model_type dtype torch_dtype transformers_version id2label label2id num_labels problem_type vocab_size "

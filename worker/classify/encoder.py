@@ -2,7 +2,7 @@
 
 Compared with the stock model: no padding; queries, keys and values in one product; the last layer computes keys and
 values for all rows but everything else only for the rows that are classified, which is a sixth of a six-layer model less
-work; pooler and classifier in float32. Residuals and layer norms are in the model's precision, like the stock model's
+work; pooler and classifier in float32. Only the products of the layers are in int8 where that was asked for. Residuals and layer norms are in the model's precision, like the stock model's
 (torch accumulates a layer norm in float32 in any case).
 """
 
@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from worker.classify.architecture import Architecture
+from worker.classify.architecture import LEAST_ACTIVATED, Architecture
 from worker.classify.attention import Attention, RunAttention, VarlenAttention, padded_head
-from worker.classify.linear import Kernel, make_linear
+from worker.classify.integers import make_integer_linear
+from worker.classify.linear import make_linear
 from worker.classify.pack import Pack
+from worker.classify.precision import Choice
 from worker.errors import ModelError
 
 if TYPE_CHECKING:
@@ -49,8 +51,7 @@ class PackedEncoder:
         self,
         architecture: Architecture,
         weights: "Weights",
-        dtype: "torch.dtype",
-        kernel: Kernel,
+        choice: Choice,
         device: "torch.device",
     ) -> None:
         """`weights` in float32, named as transformers names them.
@@ -58,12 +59,10 @@ class PackedEncoder:
         Raises:
             ModelError: one is missing or misshapen, or there are more layers than the configuration counts.
         """
-        import torch
-
         self._shape = architecture
         self._weights = weights
-        self._dtype = dtype
-        self._kernel = kernel
+        self._choice = choice
+        self._dtype = dtype = choice.dtype
         self.device = device
         self._width = padded_head(architecture.hidden // architecture.heads)
         self._inner = architecture.heads * self._width
@@ -91,8 +90,8 @@ class PackedEncoder:
             if architecture.model_type == "bert"
             else ("classifier.dense", "classifier.out_proj")
         )
-        self._pool = self._make_linear(dense, hidden, hidden, dtype=torch.float32)
-        self._classify = self._make_linear(out, architecture.columns, hidden, dtype=torch.float32)
+        self._pool = self._make_head(dense, hidden)
+        self._classify = self._make_head(out, architecture.columns)
         self._weights = {}
 
     def logits(self, pack: Pack) -> "torch.Tensor":
@@ -150,7 +149,12 @@ class PackedEncoder:
                 hidden,
                 activation=self._shape.activation,
             ),
-            narrow=self._make_linear(f"{prefix}output.dense", hidden, self._shape.intermediate),
+            narrow=self._make_linear(
+                f"{prefix}output.dense",
+                hidden,
+                self._shape.intermediate,
+                least=LEAST_ACTIVATED[self._shape.activation],
+            ),
             norm=self._make_norm(f"{prefix}output.LayerNorm"),
         )
 
@@ -182,22 +186,28 @@ class PackedEncoder:
         inputs: int,
         *,
         activation: str = "",
-        dtype: "torch.dtype | None" = None,
+        least: float | None = None,
     ) -> "Linear":
         weight, bias = self._get(f"{name}.weight", outputs, inputs), self._get(f"{name}.bias", outputs)
-        return self._arranged(weight, bias, activation, dtype)
+        return self._arranged(weight, bias, activation, least)
 
     def _arranged(
         self,
         weight: "torch.Tensor",
         bias: "torch.Tensor",
         activation: str = "",
-        dtype: "torch.dtype | None" = None,
+        least: float | None = None,
     ) -> "Linear":
-        dtype = dtype or self._dtype
-        return make_linear(
-            weight.to(self.device, dtype), bias.to(self.device, dtype), self._kernel, activation
-        )
+        if self._choice.integers:
+            return make_integer_linear(weight, bias, activation, least)
+        weight, bias = weight.to(self.device, self._dtype), bias.to(self.device, self._dtype)
+        return make_linear(weight, bias, self._choice.kernel, activation)
+
+    def _make_head(self, name: str, outputs: int) -> "Linear":
+        """A product behind the encoder: float32 whatever the precision."""
+        weight = self._get(f"{name}.weight", outputs, self._shape.hidden)
+        bias = self._get(f"{name}.bias", outputs)
+        return make_linear(weight.to(self.device), bias.to(self.device), self._choice.kernel)
 
     def _make_norm(self, name: str) -> "Norm":
         from torch.nn.functional import layer_norm

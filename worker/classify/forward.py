@@ -13,6 +13,7 @@ from worker.classify.normalise import NORMALISER_VERSION
 from worker.classify.pack import pack
 from worker.classify.precision import Choice, choose
 from worker.classify.weights import read_weights
+from worker.errors import ModelError
 from worker.settings import ModelSettings
 
 log = structlog.get_logger(__name__)
@@ -87,7 +88,7 @@ def make_forward(bundle: Bundle, settings: ModelSettings) -> Forward:
     """Load a bundle's weights onto the device that the settings ask for. Takes seconds.
 
     Raises:
-        ModelError: no such device, or weights that do not fit.
+        ModelError: no such device, a precision that it or the model cannot be computed in, or weights that do not fit.
     """
     set_threads()
     device = choose_device(settings.device)
@@ -98,9 +99,14 @@ def make_forward(bundle: Bundle, settings: ModelSettings) -> Forward:
     weights = read_weights(bundle)
     forward: Forward
     if architecture.why_not_packed is None:
-        encoder = PackedEncoder(architecture, weights, choice.dtype, choice.kernel, device)
+        encoder = PackedEncoder(architecture, weights, choice, device)
         forward = PackedForward(
             encoder, choice.precision, _identity(choice, f"packed-{choice.kernel}", device.type)
+        )
+    elif choice.integers:
+        raise ModelError(
+            f"int8 is for models that can be packed: {architecture.why_not_packed}",
+            hint="leave TAGLINE_MODEL_PRECISION out",
         )
     else:
         log.warning(

@@ -58,12 +58,18 @@ def _onednn(weight: "torch.Tensor", bias: "torch.Tensor", activation: str) -> "L
 
 
 def _blas(weight: "torch.Tensor", bias: "torch.Tensor", activation: str) -> "Linear":
-    from torch.nn.functional import gelu, linear, relu
+    from torch.nn.functional import linear
 
     weight = weight.contiguous()
+    return lambda rows: activate(linear(rows, weight, bias), activation)
+
+
+def activate(rows: "torch.Tensor", activation: str) -> "torch.Tensor":
+    """One of `architecture.ACTIVATIONS`' values, or empty, of every number."""
+    from torch.nn.functional import gelu, relu
+
     if not activation:
-        return lambda rows: linear(rows, weight, bias)
+        return rows
     if activation == "relu":
-        return lambda rows: relu(linear(rows, weight, bias))
-    approximate = "tanh" if activation == "tanh" else "none"
-    return lambda rows: gelu(linear(rows, weight, bias), approximate=approximate)
+        return relu(rows)
+    return gelu(rows, approximate="tanh" if activation == "tanh" else "none")

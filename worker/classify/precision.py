@@ -3,7 +3,8 @@
 bfloat16 is several times faster than float32 on a CPU that has instructions for it, and ten times slower on one that has
 not, so it is measured. The choice changes results in the third digit; it is part of the engine's identity, and must come
 out the same on every replica of a machine type and at every start, or a replay would not repeat the first answer. So the
-measurement counts CPU time of one thread, which other processes do not disturb, and the library is not measured at all.
+measurement counts CPU time of one thread, which other processes do not disturb, and the library is not measured at all. int8 is
+never chosen by itself: it gives one answer in a hundred another label, which is for the operator to want.
 """
 
 import time
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from worker.classify.integers import exact_levels
 from worker.classify.linear import Kernel, make_linear
 from worker.errors import ModelError
 
@@ -29,38 +31,46 @@ class Choice:
     """What will compute."""
 
     precision: str
-    """`float32` or `bfloat16`."""
+    """`float32`, `bfloat16` or `int8`."""
     kernel: Kernel
+    """Of the products that are not in whole numbers."""
     seconds: dict[str, float]
     """What was measured, by precision: one product's least CPU seconds. Empty where nothing was."""
 
     @property
+    def integers(self) -> bool:
+        """Whether the encoder multiplies whole numbers."""
+        return self.precision == "int8"
+
+    @property
     def dtype(self) -> "torch.dtype":
-        """As torch names it."""
+        """What everything else is computed in."""
         return dtype_of(self.precision)
 
 
 def dtype_of(precision: str) -> "torch.dtype":
-    """`float32` or `bfloat16` as torch names it."""
+    """What torch computes in: bfloat16, or float32, which also stands between the products of int8."""
     import torch
 
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
 
 
 def choose(asked: str, device: "torch.device", hidden: int, intermediate: int) -> Choice:
-    """Choose for an encoder of that width. `asked` is `auto`, `float32` or `bfloat16`. Takes about 30 ms on a CPU.
+    """Choose for an encoder of that width. `asked` is `auto`, `float32`, `bfloat16` or `int8`. Takes about 30 ms on a CPU.
 
     Raises:
-        ModelError: float32 on a GPU.
+        ModelError: another than bfloat16 on a GPU, or int8 where the processor or torch cannot.
     """
     if device.type == "cuda":
         # bfloat16 is what the variable-length attention kernel takes; float32 has no packed path there.
-        if asked == "float32":
+        if asked not in ("auto", "bfloat16"):
             raise ModelError(
                 "on a GPU the model computes in bfloat16 only",
                 hint="leave TAGLINE_MODEL_PRECISION out, or set TAGLINE_MODEL_DEVICE=cpu as well",
             )
         return Choice("bfloat16", Kernel.BLAS, {})
+    if asked == "int8":
+        exact_levels()
     if asked != "auto":
         return Choice(asked, usable_kernel(asked), {})
     seconds = measure(hidden, intermediate)

@@ -20,8 +20,9 @@ class ModelRef(Published):
     digest: Annotated[
         str, Field(pattern=r"^[0-9a-f]{12,64}$", description="First digits of the bundle's SHA-256.")
     ]
-    precision: Literal["float32", "bfloat16"] | None = Field(
-        None, description="Arithmetic of the forward. Another one may differ in the last digits."
+    precision: Literal["float32", "bfloat16", "int8"] | None = Field(
+        None,
+        description="Arithmetic of the forward. float32 and bfloat16 differ in the last digits, int8 from both in the second.",
     )
 
 
