@@ -104,7 +104,7 @@ def _describe(bundle: "Bundle") -> dict[str, Any]:
         "hidden": shape.hidden,
         "max_tokens": manifest.max_tokens,
         "not_packed_because": shape.why_not_packed,
-        "kinds": {kind: head.model_dump() for kind, head in manifest.kinds.items()},
+        "kinds": {kind: head.model_dump(exclude_none=True) for kind, head in manifest.kinds.items()},
         "evaluation": manifest.evaluation,
     }
 
