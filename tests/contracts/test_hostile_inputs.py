@@ -14,7 +14,7 @@ GOOD = HEAD + b'"fine"}'
 TOLERATED = None
 MIB = 1 << 20
 SECONDS_EACH = 0.5
-"""Generous for a busy machine; the slowest takes some 50 ms on a quiet one."""
+"""Of the processor, because on a busy machine a test waits for its turn. The slowest takes 0.1 s."""
 
 
 def with_body(text: str) -> bytes:
@@ -73,9 +73,9 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_value_gets_its_reason_or_is_tolerated_in_bounded_time(name):
     value, expected = HOSTILE[name]
-    started = time.perf_counter()
+    started = time.thread_time()
     result = decode(REVIEWS_POSTED, None, value, None)
-    assert time.perf_counter() - started < SECONDS_EACH
+    assert time.thread_time() - started < SECONDS_EACH
     if expected is TOLERATED:
         assert isinstance(result, Inbound)
     else:
@@ -136,9 +136,9 @@ def test_the_last_of_two_equal_keys_counts():
     ids=range(10),
 )
 def test_huge_and_malformed_headers_do_not_stop_a_good_record(headers):
-    started = time.perf_counter()
+    started = time.thread_time()
     assert isinstance(decode(REVIEWS_POSTED, None, GOOD, headers), Inbound)
-    assert time.perf_counter() - started < SECONDS_EACH
+    assert time.thread_time() - started < SECONDS_EACH
 
 
 @pytest.mark.parametrize("raw", [b"\xff\xfe", b"t" * MIB])
@@ -152,10 +152,10 @@ def test_the_key_is_not_trusted(key):
 
 
 def test_a_thousand_bad_records_in_a_row_take_milliseconds():
-    started = time.perf_counter()
+    started = time.thread_time()
     results = [decode(REVIEWS_POSTED, None, b'{"review_id":%d}' % n, None) for n in range(1_000)]
     assert all(isinstance(result, Rejection) for result in results)
-    assert time.perf_counter() - started < 2
+    assert time.thread_time() - started < 2
 
 
 def test_a_tombstone_with_any_headers_is_a_skip():
