@@ -165,6 +165,24 @@ def test_times_are_taken_in_every_documented_form_and_become_utc():
 
 
 @pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("2026-01-05t08:00:00z", datetime(2026, 1, 5, 8, 0, tzinfo=UTC)),  # RFC 3339 allows small letters
+        ("2016-12-31T23:59:60z", datetime(2016, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        ("2026-01-05", datetime(2026, 1, 5, tzinfo=UTC)),
+        ("1767600000", datetime(2026, 1, 5, 8, 0, tzinfo=UTC)),
+        ("2026-W02-1", None),
+        ("20260105T080000Z", None),
+        ("2026-01-05T08:00:00+00:00:30", None),
+    ],
+)
+def test_a_time_in_a_header_is_read_as_one_in_the_body_is(written, expected):
+    assert review([*BINARY, ("ce_time", written.encode())]).event_at == expected
+    in_body = review(posted_at=written)
+    assert (None if isinstance(in_body, Rejection) else in_body.event_at) == expected
+
+
+@pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"body": 5}, Reason.INVALID_FIELD),

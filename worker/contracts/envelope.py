@@ -20,14 +20,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from worker.contracts.inbound import (
-    ListingCreated,
-    ReviewPosted,
-    in_utc,
-    text_of,
-    time_of,
-    without_leap_second,
-)
+from worker.contracts.inbound import ListingCreated, ReviewPosted, read_time, text_of, time_of
 from worker.contracts.malformed import Rejection, rejection_of
 from worker.contracts.reasons import Reason, SkipReason
 from worker.contracts.topics import LISTINGS_CREATED, REVIEWS_POSTED
@@ -195,7 +188,7 @@ def _event_time(raw: bytes | None) -> datetime | None:
     if not raw or len(raw) > 64:
         return None
     try:
-        return in_utc(datetime.fromisoformat(without_leap_second(raw.decode("ascii"))))
+        return read_time(raw.decode("ascii"))
     except (ValueError, OverflowError):
         return None
 

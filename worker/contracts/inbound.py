@@ -17,7 +17,7 @@ and a record is asked six times. The models are final, so the two mean the same.
 from datetime import UTC, datetime
 from typing import Annotated, final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
 
 from worker.characters import UNPRINTABLE_BASIC, UNPRINTABLE_ENCODED
 
@@ -52,13 +52,9 @@ _Rating = Annotated[int, Field(strict=True, ge=1, le=5), BeforeValidator(_whole)
 _Flag = Annotated[bool, Field(strict=True)]
 
 
-def without_leap_second(value: str) -> str:
-    """A time with second 60, which RFC 3339 allows and Python cannot hold, as the second before; any other text as it is."""
-    return f"{value[:17]}59{value[19:]}" if value[16:19] == ":60" else value
-
-
 def _time(value: object) -> object:
-    return without_leap_second(value) if isinstance(value, str) else value
+    """A time with second 60, which RFC 3339 allows and Python cannot hold, as the second before; anything else as it is."""
+    return f"{value[:17]}59{value[19:]}" if isinstance(value, str) and value[16:19] == ":60" else value
 
 
 _Time = Annotated[
@@ -76,6 +72,9 @@ _Time = Annotated[
         }
     ),
 ]
+
+
+_WRITTEN_TIME = TypeAdapter(Annotated[datetime, BeforeValidator(_time)])
 
 
 class _Read(BaseModel):
@@ -143,3 +142,11 @@ def time_of(event: ListingCreated | ReviewPosted) -> datetime | None:
 def in_utc(at: datetime) -> datetime:
     """The same moment in UTC; a time without a zone is taken as UTC. Raises OverflowError as ``time_of`` does."""
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def read_time(written: str) -> datetime:
+    """A time outside the body (``ce_time``), read as those in the body are, in UTC.
+
+    Raises ValueError for what is no time, and OverflowError as ``time_of`` does.
+    """
+    return in_utc(_WRITTEN_TIME.validate_python(written))
