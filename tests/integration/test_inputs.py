@@ -107,6 +107,9 @@ def test_odd_records_have_their_own_outcomes(arena: Arena) -> None:
     arena.feed(REVIEWS_POSTED, None, None, then=tombstones.append)
     keyless: list[Source] = []
     arena.feed(REVIEWS_POSTED, json.dumps(review(1, "no key", "l5")).encode(), None, then=keyless.append)
+    timeless: list[Source] = []
+    for value in (json.dumps(review(4, "no time")).encode(), b"neither time nor event"):
+        arena.feed(REVIEWS_POSTED, value, b"l1", timestamp=-1, then=timeless.append)
     bad: list[Source] = []
     for number in range(1_000):
         arena.feed(REVIEWS_POSTED, b"{broken %d" % number, b"l1", then=bad.append)
@@ -127,6 +130,7 @@ def test_odd_records_have_their_own_outcomes(arena: Arena) -> None:
     letters = dead_letters(arena)
     assert {source: reason(letter) for source, letter in letters.items()} == {
         **dict.fromkeys(bad, "not_json"),
+        timeless[1]: "not_json",
         foreign: "unreadable",
         huge: "too_large",
     }
@@ -134,6 +138,9 @@ def test_odd_records_have_their_own_outcomes(arena: Arena) -> None:
     assert len(letters[huge].value or b"") > 3_000_000
     (tagged,) = arena.outcomes()[keyless[0]]
     assert tagged.key == b"l5"
+    (tagged,) = arena.outcomes()[timeless[0]]
+    assert tagged.event["source"]["timestamp_ms"] is None
+    assert letters[timeless[1]].headers["dlq.timestamp"] == b""
 
 
 @MODES

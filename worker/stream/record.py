@@ -62,7 +62,7 @@ def from_message(message: Message) -> Record:
         cast("str", message.topic()),
         cast("int", message.partition()),
         cast("int", message.offset()),
-        timestamp_ms if kind else 0,
+        max(0, timestamp_ms) if kind else 0,  # Kafka writes -1 where a producer gave none
         message.key(),
         message.value(),
         headers,
