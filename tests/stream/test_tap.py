@@ -35,7 +35,9 @@ def test_json_lines_hold_everything() -> None:
     assert line["value"] == TAGGED
 
 
-@pytest.mark.parametrize("value", [b"\xff\x00", b"{cut", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "value", [b"\xff\x00", b"{cut", b"[" * 100_000, b'{"rating":NaN}', b'{"rating":1e999}', b"9" * 5_000]
+)
 def test_a_value_that_is_not_json_is_in_base64(value: bytes) -> None:
     line = json.loads(as_json(record(value)))
     assert "value" not in line
@@ -51,6 +53,11 @@ def test_columns_show_the_subject_the_label_and_the_confidence() -> None:
     line = as_columns(REVIEW)
     for part in ("reviews.tagged.v1", "L1", "R1", "negative", "0.912"):
         assert part in line
+
+
+@pytest.mark.parametrize("timestamp_ms", [253_402_300_800_000, (1 << 63) - 1])
+def test_columns_show_a_record_of_a_time_that_no_clock_has(timestamp_ms: int) -> None:
+    assert as_columns(REVIEW._replace(timestamp_ms=timestamp_ms)).startswith("--:--:--  reviews.tagged.v1")
 
 
 def test_columns_cannot_draw_on_the_terminal() -> None:

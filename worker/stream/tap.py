@@ -74,11 +74,13 @@ def matches(record: Record, filters: dict[str, str]) -> bool:
 
 
 def decoded(value: bytes | None) -> Any:
-    """The value as JSON; None when it is not."""
+    """The value as JSON; None when it is not, or holds a number that JSON has none for (``NaN``, ``1e999``)."""
     try:
-        return json.loads(value or b"")
+        body = json.loads(value or b"")
+        json.dumps(body, allow_nan=False)
     except (ValueError, RecursionError):
         return None
+    return body
 
 
 def field(value: Any, path: str) -> Any:
@@ -111,13 +113,20 @@ def as_json(record: Record) -> str:
 
 def as_columns(record: Record) -> str:
     """One line for a person: time, topic, key, and what matters of the event. Control characters are escaped."""
-    at = datetime.fromtimestamp(record.timestamp_ms / 1000, UTC).astimezone()
     letter = read_dead_letter(record.headers)
     if letter is not None:
         what = f"{letter.reason} at {letter.stage}, from {letter.topic}/{letter.partition}/{letter.offset}"
     else:
         what = _summary(record)
-    return f"{at:%H:%M:%S}  {record.topic:28} {printable(record.key):>10}  {printable(what)}"
+    return f"{_clock(record.timestamp_ms)}  {record.topic:28} {printable(record.key):>10}  {printable(what)}"
+
+
+def _clock(timestamp_ms: int) -> str:
+    try:
+        at = datetime.fromtimestamp(timestamp_ms / 1000, UTC).astimezone()
+    except (ValueError, OverflowError, OSError):  # any number may be written there
+        return "--:--:--"
+    return f"{at:%H:%M:%S}"
 
 
 def _summary(record: Record) -> str:
