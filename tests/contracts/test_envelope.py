@@ -70,6 +70,19 @@ def test_a_structured_cloud_event_is_told_by_its_content_type():
     assert inbound.event_at == datetime(2026, 1, 5, 8, tzinfo=UTC)
 
 
+def test_a_structured_cloud_event_may_carry_its_trace_itself():
+    other = TRACEPARENT.replace(b"4bf9", b"4bfa")
+    carried = {"traceparent": TRACEPARENT.decode(), "tracestate": "vendor=1"}
+    inbound = structured(**carried)
+    assert (inbound.traceparent, inbound.tracestate) == (TRACEPARENT, b"vendor=1")
+    nearer = structured([*STRUCTURED, ("traceparent", other)], **carried)
+    assert (nearer.traceparent, nearer.tracestate) == (other, None)
+    for unusable in ("00-xyz", "", 5, None, "x" * 100_000):
+        inbound = structured(traceparent=unusable, tracestate="vendor=1")
+        assert (inbound.traceparent, inbound.tracestate) == (None, None)
+    assert structured(traceparent=TRACEPARENT.decode(), tracestate=["vendor=1"]).tracestate is None
+
+
 def test_a_structured_cloud_event_may_carry_its_data_in_base64():
     encoded = base64.b64encode(orjson.dumps(REVIEW)).decode()
     assert structured(data=None, data_base64=encoded).text == "Lovely and soft."

@@ -64,6 +64,8 @@ class _Structured(BaseModel):
     type: str | None = None
     id: Any = None
     time: Any = None
+    traceparent: Any = None
+    tracestate: Any = None
     data: Any = None
     data_base64: str | None = None
 
@@ -217,11 +219,17 @@ def _decode_structured(source: _Source, value: bytes, headers: dict[str, bytes])
         return rejection_of(value, error)
     except (binascii.Error, ValueError):
         return Rejection(Reason.UNSUPPORTED_ENVELOPE, "data_base64: not base64")
-    attributes: dict[str, bytes] = {
-        name: headers[name] for name in ("traceparent", "tracestate") if name in headers
+    # As in headers, what cannot be used is passed over: tagging needs none of these.
+    carried = {
+        "ce_id": envelope.id,
+        "ce_time": envelope.time,
+        "traceparent": envelope.traceparent,
+        "tracestate": envelope.tracestate,
     }
-    # As in headers, an id or a time that cannot be used is passed over: tagging needs neither.
-    for name, given in (("ce_id", envelope.id), ("ce_time", envelope.time)):
-        if isinstance(given, str) and given:
-            attributes[name] = given.encode("utf-8", "replace")
+    attributes = {
+        name: value.encode("utf-8", "replace") for name, value in carried.items() if isinstance(value, str)
+    }
+    if "traceparent" in headers:  # the record's own trace is the nearer one, and its state belongs to it
+        attributes["traceparent"] = headers["traceparent"]
+        attributes["tracestate"] = headers.get("tracestate", b"")
     return _inbound(source, event, attributes)
