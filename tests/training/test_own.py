@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from tests.training.rows import make_rows
 from training import model as models
+from training import trainer
 from training.calibrate import Temperature
 from training.cli import app
 from training.data import Row, write_rows
@@ -24,6 +25,7 @@ from training.recipes.own_table import render
 from training.runs import read_json, write_json
 from training.scorer import open_bundle
 from training.splits import read_split
+from training.trainer import State, Trainer
 from worker.classify.answers import KINDS, LABELS
 from worker.classify.engine import Engine
 from worker.errors import UsageError
@@ -180,6 +182,44 @@ def test_a_call_that_was_killed_goes_on_without_training_again(
     made.again(out=tmp_path / "out")
     for name in ("model.safetensors", "tokenizer.json", "config.json"):
         assert (tmp_path / "out" / "bundle" / name).read_bytes() == (made.out / "bundle" / name).read_bytes()
+
+
+def test_a_call_that_was_killed_within_the_training_ends_where_one_that_was_not_does(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    precision = read_json(made.out / "run" / "cost.json")["precision"]
+    monkeypatch.setattr(trainer, "fastest_precision", lambda: precision)
+    whole = Trainer.run
+    monkeypatch.setattr(Trainer, "run", _killed_after(7, whole))
+    with pytest.raises(RuntimeError, match="killed"):
+        made.again(out=tmp_path / "out")
+    assert (tmp_path / "out" / "run" / "checkpoint.pt").is_file()
+    assert not (tmp_path / "out" / "run" / "model").exists()
+    begun = {path: path.read_bytes() for path in (tmp_path / "out" / "splits").iterdir()}
+    seen: list[int] = []
+
+    def watched(self: Trainer) -> State:
+        seen.append(self.state.step)
+        return whole(self)
+
+    monkeypatch.setattr(Trainer, "run", watched)
+    made.again(out=tmp_path / "out")
+    assert seen == [7]
+    assert {path: path.read_bytes() for path in begun} == begun
+    for name in ("run/model/model.safetensors", "bundle/model.safetensors", "before.json"):
+        assert (tmp_path / "out" / name).read_bytes() == (made.out / name).read_bytes()
+    ours, theirs = (
+        read_json(out / "bundle" / "bundle.json") | {"created_at": ""} for out in (tmp_path / "out", made.out)
+    )
+    assert ours == theirs
+
+
+def _killed_after(steps: int, whole: Callable[..., State]) -> Callable[[Trainer], State]:
+    def run(self: Trainer) -> State:
+        whole(self, stop_after_steps=steps)
+        raise RuntimeError("killed")
+
+    return run
 
 
 def test_a_bundle_of_another_run_is_not_taken_for_this_one_s(made: Made, tmp_path: Path) -> None:
