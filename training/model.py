@@ -11,7 +11,7 @@ from safetensors.torch import save as weights_as_bytes
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
-from worker.classify.manifest import MANIFEST
+from worker.classify.manifest import MANIFEST, TOKENIZER
 from worker.errors import UsageError
 
 ATTENTION = "eager"
@@ -57,8 +57,8 @@ def base_files(base: str) -> Path:
     """The folder of a BERT checkpoint: the path itself, or the hub's snapshot of a name such as ``owner/model``.
 
     :raises UsageError: it is neither a checkpoint's folder nor a name that the hub knows, the hub cannot be reached or has no
-        weights as safetensors, it is another encoder than BERT, or it is a bundle, whose stored numbers are no weights before its
-        scales are put to them.
+        weights as safetensors, it lacks its weights or ``tokenizer.json``, it is another encoder than BERT, or it is a bundle, whose
+        stored numbers are no weights before its scales are put to them.
     """
     path = Path(base)
     if path.is_dir():
@@ -72,9 +72,19 @@ def base_files(base: str) -> Path:
                 f"{base} holds no checkpoint: it has no config.json",
                 hint="give an encoder's folder, or of a run the `model` in it",
             )
+        if not any(path.glob("*.safetensors")) and not any(path.glob("pytorch_model*.bin")):
+            raise UsageError(
+                f"{base} holds no weights: it has no *.safetensors",
+                hint="copy or download the checkpoint again, whole",
+            )
     else:
         path = _from_the_hub(base)
-    architecture = json.loads((path / "config.json").read_text("utf-8")).get("model_type")
+    if not (path / TOKENIZER).is_file():
+        raise UsageError(
+            f"{base} has no {TOKENIZER}",
+            hint="load it with transformers' AutoTokenizer, and `save_pretrained` that to the folder: it writes one",
+        )
+    architecture = _architecture(path / "config.json")
     # Loaded as a BERT, another encoder's weights would find no place of their names, and random ones would stand there.
     if architecture != "bert":
         raise UsageError(
@@ -82,6 +92,16 @@ def base_files(base: str) -> Path:
             hint="such as intfloat/multilingual-e5-small, or the shipped bundle by `tagline train unpack`",
         )
     return path
+
+
+def _architecture(path: Path) -> str | None:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError as error:  # that it is no UTF-8 is one, too
+        raise UsageError(
+            f"{path} is not JSON", hint="copy or download the checkpoint again, whole"
+        ) from error
+    return found.get("model_type") if isinstance(found, dict) else None
 
 
 def _from_the_hub(name: str) -> Path:
@@ -111,9 +131,9 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
     :raises UsageError: the folder has no ``tokenizer.json``.
     """
-    path = folder / "tokenizer.json"
+    path = folder / TOKENIZER
     if not path.is_file():
-        raise UsageError(f"{folder} has no tokenizer.json")
+        raise UsageError(f"{folder} has no {TOKENIZER}")
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -279,7 +299,7 @@ def save(model: BertForSequenceClassification, tokenizer: Tokenizer, columns: Co
     folder.mkdir(parents=True, exist_ok=True)
     model.config.save_pretrained(folder)
     write_weights(folder / WEIGHTS, model.state_dict())
-    tokenizer.save(str(folder / "tokenizer.json"))
+    tokenizer.save(str(folder / TOKENIZER))
     (folder / COLUMNS).write_text(json.dumps(columns.labels, ensure_ascii=False))
 
 
@@ -314,6 +334,11 @@ def load(folder: Path) -> tuple[BertForSequenceClassification, Tokenizer, Column
         raise UsageError(
             f"{folder} holds adapters, which are nothing without their base",
             hint="`tagline train evaluate --base BASE` scores them",
+        )
+    if (folder / MANIFEST).is_file():
+        raise UsageError(
+            f"{folder} is a bundle, and its weights are stored for the worker",
+            hint=f"make a trained model of it first: `tagline train unpack {folder} --out FOLDER`",
         )
     if not (folder / COLUMNS).is_file():
         raise UsageError(

@@ -14,6 +14,7 @@ from training import model as models
 from training.export import ExportConfig, export_bundle
 from training.model import Columns, choose_pieces, keep_layers, prune_embeddings, prune_tokenizer
 from training.pretrain import pretrain
+from training.recipes.start import open_start
 from training.train_config import TrainConfig
 from training.vocabulary import prune_folder
 from worker.errors import UsageError
@@ -154,6 +155,41 @@ def test_a_bundle_is_no_base_and_says_how_it_becomes_one(base: Path, tmp_path: P
         with pytest.raises(UsageError, match="is a bundle") as error:
             start(str(tmp_path / "bundle"))
         assert "tagline train unpack" in str(error.value.hint)
+    assert not any((tmp_path / name).exists() for name in ("cut", "pre"))
+
+
+def test_a_bundle_is_no_trained_model_and_says_how_it_becomes_one(base: Path, tmp_path: Path) -> None:
+    models.save(models.build(str(base), BOTH), models.load_tokenizer(base), BOTH, tmp_path / "run" / "model")
+    export_bundle(tmp_path / "run", tmp_path / "bundle", ExportConfig("tiny", "1", 32, canaries=()))
+    with pytest.raises(UsageError, match="is a bundle") as error:
+        models.load(tmp_path / "bundle")
+    assert "tagline train unpack" in str(error.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said"),
+    [
+        ("tokenizer.json", r"has no tokenizer\.json"),
+        ("model.safetensors", "holds no weights"),
+        ("config.json", r"config\.json is not JSON"),
+    ],
+)
+def test_a_base_that_lacks_a_part_is_refused_by_all_that_start_from_one(
+    base: Path, tmp_path: Path, lacking: str, said: str
+) -> None:
+    shutil.copytree(base, tmp_path / "base")
+    (tmp_path / "base" / lacking).unlink()
+    if lacking == "config.json":
+        (tmp_path / "base" / lacking).write_text('{"model_type": "bert"')
+    for start in (
+        open_start,
+        lambda folder: models.build(folder, BOTH),
+        lambda folder: prune_folder(folder, ["好"], 60, tmp_path / "cut"),
+        lambda folder: pretrain(folder, make_rows(4, seed=1), tmp_path / "pre", TrainConfig()),
+    ):
+        with pytest.raises(UsageError, match=said) as error:
+            start(str(tmp_path / "base"))
+        assert error.value.hint
     assert not any((tmp_path / name).exists() for name in ("cut", "pre"))
 
 
