@@ -20,7 +20,8 @@ def bundle(
     out: Annotated[
         Path,
         typer.Option(
-            help="Folder for the splits, the run and `bundle`. A killed call goes on when repeated."
+            file_okay=False,
+            help="Folder for the splits, the run and `bundle`. A killed call goes on when repeated.",
         ),
     ],
     base: Annotated[
@@ -49,6 +50,7 @@ def bundle(
 
     from training.finetune import FinetuneConfig
     from training.labels import parse_meanings
+    from training.processes import check_alone
     from training.recipes.own import OwnConfig, make_bundle, tokens_per_batch
     from training.recipes.own_table import render
     from training.recipes.start import open_start
@@ -56,6 +58,7 @@ def bundle(
     from training.train_config import TrainConfig
     from worker.classify.bundle import default_bundle
 
+    check_alone("bundle")
     base = base or str(default_bundle())
     refuse_in_place(out, Path(base))
     validation_share = share_of("validation", validation, validation_share, SHARE)

@@ -273,7 +273,10 @@ def recipes(
     files: Files,
     test: Annotated[Path, typer.Option(help="Labelled file of one kind that every run is scored on, once.")],
     base: Annotated[str, typer.Option(help="Folder or hub name of a BERT encoder.")],
-    out: Annotated[Path, typer.Option(help="Folder for the runs and recipes.md. Finished runs are kept.")],
+    out: Annotated[
+        Path,
+        typer.Option(file_okay=False, help="Folder for the runs and recipes.md. Finished runs are kept."),
+    ],
     only: Annotated[list[str] | None, typer.Option(help="A recipe's name; repeatable. Default: all.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of every recipe, seeds 0, 1, ...")] = 3,
     epochs: Epochs = 2.0,
@@ -283,9 +286,11 @@ def recipes(
     batch_tokens: BatchTokens = 1024,
 ) -> None:
     """Train every recipe under several seeds and write one table: accuracy, parameters, time, memory."""
+    from training.processes import check_alone
     from training.recipes.table import PLAIN, RECIPES, ensembles, render, run_recipes
     from training.sets import kind_of, labelled_rows
 
+    check_alone("recipes")
     tested = labelled_rows(test)
     kind_of(tested)
     common = [
@@ -306,14 +311,16 @@ def reproduce(
     data: Annotated[Path, typer.Option(help="Folder with the public sets that the model card names.")],
     base: Annotated[str, typer.Option(help="Folder or hub name of the base checkpoint.")],
     out: Out,
-    bundle: Annotated[Path, typer.Option(help="Folder for the bundle.")],
+    bundle: Annotated[Path, typer.Option(file_okay=False, help="Folder for the bundle.")],
     version: Annotated[str, typer.Option(help="The bundle's version.")] = "reproduced",
 ) -> None:
     """Make a bundle like the shipped one from the public sets and a base. Hours on a CPU; a finished teacher or student is kept."""
     from training.compare import compare as table
+    from training.processes import check_alone
     from training.recipes.shipped import BundleConfig, ShippedConfig
     from training.recipes.shipped import reproduce as run
 
+    check_alone("reproduce")
     run(data, base, out, bundle, ShippedConfig(bundle=BundleConfig(version=version)))
     typer.echo(table([bundle]), nl=False)
 

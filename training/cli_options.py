@@ -9,18 +9,27 @@ if TYPE_CHECKING:
     from training.data import Row
 
 SMALLEST_RATE = 1e-9
+MOST_EPOCHS = 1_000_000
+LARGEST_SEED = 2**32 - 1
 
 Files = Annotated[
     list[Path], typer.Argument(help="JSONL, CSV or Parquet with text, label[, kind, category].")
 ]
-Out = Annotated[Path, typer.Option(help="Folder of the run. A killed run goes on when called again with it.")]
+Out = Annotated[
+    Path,
+    typer.Option(file_okay=False, help="Folder of the run. A killed run goes on when called again with it."),
+]
 SPLIT_OFF = 0.05
 Share = Annotated[
     float | None,
     typer.Option(min=0, max=0.5, help=f"Share to split off where no ready file is given; {SPLIT_OFF}."),
 ]
-Seed = Annotated[int, typer.Option(help="Decides order, dropout and the head's first weights.")]
-Epochs = Annotated[float, typer.Option(min=0.001, help="Passes over the data; 2 to 4 for small encoders.")]
+Seed = Annotated[
+    int, typer.Option(min=0, max=LARGEST_SEED, help="Decides order, dropout and the head's first weights.")
+]
+Epochs = Annotated[
+    float, typer.Option(min=0.001, max=MOST_EPOCHS, help="Passes over the data; 2 to 4 for small encoders.")
+]
 Minutes = Annotated[
     float | None,
     typer.Option(min=0.01, help="Let the schedule end after this time even if the epochs are not done."),

@@ -14,7 +14,10 @@ def leave_out(
     ],
     base: Annotated[str, typer.Option(help="Folder or hub name of a BERT encoder.")],
     out: Annotated[
-        Path, typer.Option(help="Folder for splits, runs and leave-out.md. Finished runs are kept.")
+        Path,
+        typer.Option(
+            file_okay=False, help="Folder for splits, runs and leave-out.md. Finished runs are kept."
+        ),
     ],
     only: Annotated[
         list[str] | None, typer.Option(help="A category to leave out; repeatable. Default: each of them.")
@@ -31,9 +34,11 @@ def leave_out(
     seed: Seed = 0,
 ) -> None:
     """Train without each category and score on it, beside a model of as many rows that saw it; write one table."""
+    from training.processes import check_alone
     from training.recipes.leave_out import leave_out as run
     from training.recipes.leave_out import render
 
+    check_alone("leave-out")
     options = [
         "--base", base, "--epochs", str(epochs), "--lr", str(lr), "--layers", layers,
         "--max-tokens", str(max_tokens), "--batch-tokens", str(batch_tokens),

@@ -10,7 +10,9 @@ from training.cli_options import SPLIT_OFF, Files, Label, Seed, Share, load_rows
 
 def prepare(
     files: Files,
-    out: Annotated[Path, typer.Option(help="Folder for train, validation and test as .jsonl.gz.")],
+    out: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder for train, validation and test as .jsonl.gz.")
+    ],
     test: Annotated[
         list[Path] | None, typer.Option(help="Ready test file; repeatable. Else a share is split off.")
     ] = None,

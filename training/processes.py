@@ -26,6 +26,18 @@ def world() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def check_alone(command: str) -> None:
+    """Raise where torchrun started several processes of a command that does not divide its work among them.
+
+    :raises UsageError: with the one that does.
+    """
+    if world() > 1:
+        raise UsageError(
+            f"{world()} processes would do the same in one folder: `{command}` does not divide its work",
+            hint="run it without torchrun; of the commands that train, `finetune`, `distil` and `pretrain` divide theirs",
+        )
+
+
 def join() -> None:
     """Meet the others. Blocks until all have come."""
     if world() > 1 and not dist.is_initialized():

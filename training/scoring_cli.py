@@ -15,7 +15,7 @@ app = typer.Typer()
 def evaluate(
     files: Files,
     model: Annotated[Path, typer.Option(help="A bundle, a run's folder, or the `model` in it.")],
-    out: Annotated[Path, typer.Option(help="Folder for scores.json.")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for scores.json.")],
     train: Annotated[
         list[Path] | None,
         typer.Option(help="Training file; repeatable. Adds the TF-IDF + LR row, refuses leaks."),
@@ -60,7 +60,7 @@ def prune(
     files: Files,
     model: Annotated[str, typer.Option(help="A run's folder, or the folder or hub name of a BERT encoder.")],
     pieces: Annotated[int, typer.Option(min=1, help="Word pieces to keep.")],
-    out: Annotated[Path, typer.Option(help="Folder for the smaller checkpoint.")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the smaller checkpoint.")],
 ) -> None:
     """Cut a checkpoint's vocabulary to the pieces that the texts use most, to fine-tune it or its student."""
     from training.runs import refuse_in_place, write_run
@@ -76,7 +76,10 @@ def prune(
 @app.command()
 def quantise(
     model: Annotated[Path, typer.Option(help="A run's folder, or the `model` in it.")],
-    out: Annotated[Path, typer.Option(help="Folder for the model with int8-rounded weights, as float32.")],
+    out: Annotated[
+        Path,
+        typer.Option(file_okay=False, help="Folder for the model with int8-rounded weights, as float32."),
+    ],
 ) -> None:
     """Round every matrix to int8 rows, to score what a bundle would hold before it is exported."""
     from training.quantise import quantise_folder
@@ -117,7 +120,7 @@ def forms(
 @app.command()
 def export(
     model: Annotated[Path, typer.Option(help="A run's folder, or the `model` in it.")],
-    out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder of the bundle.")],
     name: Annotated[str, typer.Option(help="The bundle's name in events.")],
     version: Annotated[str, typer.Option(help="The bundle's version.")] = "1",
     validation: Validation = None,
@@ -195,7 +198,10 @@ def export(
 def unpack(
     bundle: Annotated[Path, typer.Argument(help="A bundle that `export` wrote, such as the shipped one.")],
     out: Annotated[
-        Path, typer.Option(help="Folder for the model: a --base, --teacher or --model of the others.")
+        Path,
+        typer.Option(
+            file_okay=False, help="Folder for the model: a --base, --teacher or --model of the others."
+        ),
     ],
 ) -> None:
     """Write a bundle's model as a trained one, with float32 weights, to train it on or to teach with it."""

@@ -50,7 +50,7 @@ def _parts(options: list[str]) -> dict[str, str]:
 def report(
     models: Models,
     sets: Sets,
-    out: Annotated[Path, typer.Option(help="Folder for report.md and its plots.")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for report.md and its plots.")],
     train: Annotated[
         list[Path] | None,
         typer.Option(
@@ -58,7 +58,12 @@ def report(
         ),
     ] = None,
     linear: Annotated[
-        Path | None, typer.Option(help="JSON of set to TF-IDF + LR accuracy, where it was measured already.")
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="JSON of set to TF-IDF + LR accuracy, where it was measured already.",
+        ),
     ] = None,
     clean: Annotated[
         list[str] | None,
@@ -104,7 +109,9 @@ def report(
 def robustness(
     model: Model,
     sets: Sets,
-    out: Annotated[Path | None, typer.Option(help="File for the tables as well; always printed.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="File for the tables as well; always printed.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides which letters change.")] = 0,
     max_tokens: OwnTokens = None,
     limit: Limit = 500,
@@ -188,7 +195,7 @@ def titles(
 def refit_titles(
     files: Annotated[list[Path], typer.Argument(help="Files of titles; a `label` in them is not looked at.")],
     model: Annotated[Path, typer.Option(help="A run's folder, or the `model` in it.")],
-    out: Annotated[Path, typer.Option(help="Folder for the model with new title columns.")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the model with new title columns.")],
     written: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the titles to copy with a phrase written in.")
     ] = 0.5,

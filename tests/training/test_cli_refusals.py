@@ -79,6 +79,8 @@ def test_files_without_labels_or_with_foreign_ones_are_refused_before_training(t
         ("--layer-decay", "0"),
         ("--layer-decay", "1.1"),
         ("--clip-norm", "0"),
+        ("--epochs", "inf"),
+        ("--seed", "99999999999999999999"),
     ],
 )
 def test_what_makes_no_sense_is_refused(option: str, value: str) -> None:
@@ -177,3 +179,58 @@ def test_options_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
         with pytest.raises(UsageError) as error:
             _run(*command)
         assert "leave" in str(error.value.hint)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "prepare mine.jsonl --out taken",
+        "pretrain mine.jsonl --base base --out taken",
+        "finetune mine.jsonl --base base --out taken",
+        "distil mine.jsonl --teacher base --layers 1 --out taken",
+        "bundle mine.jsonl --out taken",
+        "recipes mine.jsonl --test mine.jsonl --base base --out taken",
+        "leave-out mine.jsonl --base base --out taken",
+        "reproduce --data . --base base --out runs --bundle taken",
+        "prune mine.jsonl --model base --pieces 9 --out taken",
+        "quantise --model base --out taken",
+        "evaluate mine.jsonl --model base --out taken",
+        "export --model base --name a --out taken",
+        "unpack base --out taken",
+        "report base --sets mine.jsonl --out taken",
+        "report base --sets mine.jsonl --out runs --linear none.json",
+        "robustness base --sets mine.jsonl --out base",
+        "refit-titles mine.jsonl --model base --out taken",
+    ],
+)
+def test_a_file_where_a_folder_belongs_is_refused_and_so_is_the_reverse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("taken").write_text("kept")
+    Path("base").mkdir()
+    result = runner.invoke(app, command.split())
+    assert result.exit_code == 2, result.output
+    assert any(word in result.output for word in ("is a file", "is a directory", "does not exist"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "taken"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "bundle mine.jsonl --out runs",
+        "recipes mine.jsonl --test mine.jsonl --base base --out runs",
+        "leave-out mine.jsonl --base base --out runs",
+        "reproduce --data . --base base --out runs --bundle made",
+    ],
+)
+def test_torchrun_is_refused_by_what_does_not_divide_its_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("RANK", "1"), ("WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match="2 processes would do the same") as error:
+        _run(*command.split())
+    assert "torchrun" in str(error.value.hint)
+    assert not list(tmp_path.iterdir())
