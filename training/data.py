@@ -4,16 +4,18 @@ A row is (text, label, kind, category). Files are JSON lines, CSV or Parquet, pl
 of product titles, ``title``) and, where known, ``label``, ``kind`` and ``category``; other columns are ignored.
 """
 
+import codecs
 import csv
 import gzip
 import hashlib
 import json
+import math
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
 from training.labels import meanings_of, spelled
 from worker.errors import UsageError
@@ -54,9 +56,10 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
             with _open_text(path) as file:
                 yield from read(path, file)
         except UnicodeDecodeError as error:
+            encoding = "UTF-16" if _begins_as_utf_16(path) else "GB18030"
             raise UsageError(
                 f"{path.name} is not UTF-8 ({_first_undecodable(path)})",
-                hint="convert it, as in `iconv -f GB18030 -t UTF-8 OLD > NEW`",
+                hint=f"convert it, as in `iconv -f {encoding} -t UTF-8 OLD > NEW`",
             ) from error
         except (OSError, EOFError, zlib.error) as error:
             raise UsageError(
@@ -83,6 +86,7 @@ def _open_text(path: Path) -> TextIO:
 def _csv_records(path: Path, file: TextIO) -> Iterator[dict[str, Any]]:
     reader = csv.DictReader(file)
     try:
+        _check_separator(path, reader.fieldnames or [])
         for record in reader:
             if None in record:
                 raise UsageError(
@@ -95,6 +99,16 @@ def _csv_records(path: Path, file: TextIO) -> Iterator[dict[str, Any]]:
             f"{path.name}, after line {reader.line_num}: not CSV ({error})",
             hint="look for a quotation mark that is never closed; texts beyond 131,072 characters need .jsonl",
         ) from error
+
+
+def _check_separator(path: Path, columns: Sequence[str]) -> None:
+    """Raise where a header of one column is one of several that something else than a comma separates."""
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(columns) == 1 and mark in columns[0]:
+            raise UsageError(
+                f"{path.name}: its columns are separated by {name}",
+                hint="save it with commas between the columns, and texts that hold a comma in double quotes",
+            )
 
 
 def _json_records(path: Path, file: TextIO) -> Iterator[dict[str, Any]]:
@@ -129,8 +143,17 @@ def _parquet_records(path: Path) -> Iterator[dict[str, Any]]:
     yield from table.to_pylist()
 
 
+def _open_bytes(path: Path) -> BinaryIO:
+    return cast("BinaryIO", gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
+
+
+def _begins_as_utf_16(path: Path) -> bool:
+    with _open_bytes(path) as file:
+        return file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
 def _first_undecodable(path: Path) -> str:
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+    with _open_bytes(path) as file:
         for number, line in enumerate(file, start=1):
             try:
                 line.decode("utf-8")
@@ -152,7 +175,7 @@ def read_rows(
     """
     found = []
     for number, record in enumerate(records(path), start=1):
-        own_kind = str(record.get("kind") or "").strip().lower() or kind
+        own_kind = _word(record, "kind").strip().lower() or kind
         column = "title" if own_kind == "title" and "text" not in record else "text"
         text = record.get(column)
         if not isinstance(text, str):
@@ -175,11 +198,24 @@ def read_rows(
             text=_whole(text),
             label=None if label is None else means[label],
             kind=_whole(own_kind),
-            category=_whole(str(record.get("category") or "")),
-            source=_whole(str(record.get("source") or path.name.split(".")[0])),
+            category=_whole(_word(record, "category")),
+            source=_whole(_word(record, "source") or set_name(path)),
         )
         for text, label, own_kind, record in found
     ]
+
+
+def set_name(path: Path) -> str:
+    """What the rows of a file are called: its name up to the first dot, of a hidden file the part behind that."""
+    return path.name.lstrip(".").split(".")[0] or path.name
+
+
+def _word(record: Mapping[str, Any], column: str) -> str:
+    """What a column says as a word; empty where it says nothing. A category may be a number, 0 among them."""
+    value = record.get(column)
+    if isinstance(value, (int, float)):
+        return "" if math.isnan(value) else str(value)
+    return str(value or "")
 
 
 def _whole(text: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.data import Row, columns_of_file, read_rows
+from training.data import Row, columns_of_file, read_rows, set_name
 from training.metrics import Ints
 from training.names import distinct_names
 from worker.errors import UsageError
@@ -18,7 +18,7 @@ def labelled_sets(files: Sequence[Path], meanings: Mapping[str, str] | None = No
 
     :raises UsageError: a file cannot be read or has no labelled row, or two sets would have one name.
     """
-    stems = [path.with_name(path.name.split(".")[0]) for path in files]
+    stems = [path.with_name(set_name(path)) for path in files]
     named = {
         name: labelled_rows(path, meanings) for name, path in zip(distinct_names(stems), files, strict=True)
     }

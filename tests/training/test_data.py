@@ -97,6 +97,12 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     "list.jsonl": (b'{"text": "a"}\n["a"]\n', "line 2: not a JSON object"),
     "half.jsonl": (b'{"text": "a"\n', "line 1: not JSON"),
     "long.csv": (b"text,label\n" + b"a" * 131_073 + b",1\n", "not CSV"),
+    "wide.csv": ("text,label\nfine,1\n".encode("utf-16"), r"wide\.csv is not UTF-8 \(line 1, byte 1\)"),
+    "semicolon.csv": (
+        b"text;label\nfine, really;1\n",
+        r"semicolon\.csv: its columns are separated by semicolons",
+    ),
+    "tab.csv": (b"text\tlabel\nfine\t1\n", r"tab\.csv: its columns are separated by tabs"),
     "comma.csv": (b"text,label\nfine, really,1\n", "line 2: more cells"),
     "headline.csv": (b"label,title,review\n1,Nice,It broke\n", "no column `text`, only label, title, review"),
     "named.csv": (b"review,label\nfine,1\n", "record 1: no column `text`, only review, label"),
@@ -143,3 +149,37 @@ def test_half_a_character_is_left_out_of_a_row(tmp_path: Path) -> None:
     assert rows == [Row("fine phone \U0001f600", "positive", source="x")]
     write_rows(tmp_path / "y.jsonl.gz", rows)
     assert read_rows(tmp_path / "y.jsonl.gz") == rows
+
+
+def test_the_remedy_names_the_encoding_that_a_file_begins_in(tmp_path: Path) -> None:
+    for encoding, name in (("utf-16", "UTF-16"), ("gbk", "GB18030")):
+        (tmp_path / "x.csv").write_bytes("text,label\n很好,1\n".encode(encoding))
+        with pytest.raises(UsageError) as error:
+            read_rows(tmp_path / "x.csv")
+        assert f"iconv -f {name} " in str(error.value.hint)
+
+
+def test_a_column_of_texts_alone_may_hold_any_mark(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("text\ngood; really\n")
+    assert read_rows(tmp_path / "x.csv") == [Row("good; really", source="x")]
+
+
+def test_a_category_may_be_zero_and_what_is_no_number_is_no_word(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"text": ["a", "b", "c"], "category": [0, 1, None]}), tmp_path / "x.parquet")
+    assert [row.category for row in read_rows(tmp_path / "x.parquet")] == ["0", "1", ""]
+    record = {"text": "a", "kind": float("nan"), "category": float("nan"), "source": float("nan")}
+    (tmp_path / "y.jsonl").write_text(json.dumps(record) + "\n")
+    assert read_rows(tmp_path / "y.jsonl") == [Row("a", source="y")]
+
+
+def test_rows_of_a_hidden_file_are_called_by_its_name(tmp_path: Path) -> None:
+    from training.sets import labelled_sets
+
+    rows = [Row("a", "positive", source="mine")]
+    for name in (".mine.jsonl", "mine.v2.jsonl"):
+        write_rows(tmp_path / name, [Row("a", "positive")])
+        assert read_rows(tmp_path / name) == rows
+        assert labelled_sets([tmp_path / name]) == {"mine": rows}
