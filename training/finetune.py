@@ -99,7 +99,7 @@ def validate_on(
 
     ``sets``: some of ``rows``, encoded. A set is scored by the labels that occur in it (:func:`training.sets.labels_of_set`).
 
-    :raises UsageError: a set has the name of something else that is told of a step.
+    :raises UsageError: a set has the name of something else that is told of a step; the function, where a logit is no number.
     """
     for name in sets:
         if name in TOLD:
@@ -115,6 +115,10 @@ def validate_on(
             kind = examples[0].kind
             labels = labels_of_set(rows[name], columns.labels_of(kind))
             logits = logits_for(model, examples, columns, pad_id=pad_id, bfloat16=bfloat16)
+            if not np.isfinite(logits).all():
+                raise UsageError(
+                    f"what the model answers to the validation set `{name}` is no numbers", hint="lower --lr"
+                )
             probabilities = probabilities_of(logits, columns.of(kind, labels))
             scores = score(probabilities, gold_of(rows[name], labels), labels)
             result[name], f1 = scores.accuracy, [*f1, scores.macro_f1]
@@ -219,7 +223,7 @@ def finetune_model(
     not resumed. ``remembered`` is what the objective keeps from batch to batch.
 
     :raises UsageError: ``out`` holds a checkpoint of another run, or a text has more tokens than the encoder has positions.
-        Nothing in it was changed then.
+        Nothing in it was changed then. Or the run came to a loss, weights or answers that are no numbers.
     """
     pad_id = pad_id_of(tokenizer)
     examples = encode(train_rows, tokenizer, columns, max_tokens=config.max_tokens)

@@ -147,6 +147,8 @@ class Trainer:
         """Train to the end, or for ``stop_after_steps`` more steps (a checkpoint is left then, as after a kill).
 
         Leaves the best weights by the validation metric (the last ones without validation) in ``self.model``.
+
+        :raises UsageError: the loss, or the weights after a step, are no numbers.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         journal = self._journal()
@@ -270,6 +272,7 @@ class Trainer:
     def _evaluate(self, journal: Journal | None) -> None:
         if self.validation is None:
             return
+        self._check_weights()
         live = self._swap_in_served()
         metrics = processes.agreed(self.validation(self.model, self.bfloat16))
         if metrics[self.metric] > self.state.best_metric:
@@ -288,6 +291,14 @@ class Trainer:
         self.state.history.append(record)
         if journal:
             journal.validation(self.state.step, metrics, record)
+
+    def _check_weights(self) -> None:
+        """Raise where a step left no numbers: the loss would tell with the next batch, and after the last step there is none.
+
+        :raises UsageError: a weight is infinite or not a number.
+        """
+        if not all(bool(torch.isfinite(value).all()) for value in self.trainable.values()):
+            raise UsageError(f"the weights are no numbers after {self.state.step} steps", hint="lower --lr")
 
     def _swap_in_served(self) -> dict[str, torch.Tensor] | None:
         """Put the weights in place that would be served now. Returns those that train, None where they are the same."""
@@ -317,7 +328,11 @@ class Trainer:
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        """One file for all processes, and the best weights in it, so that a kill cannot leave these at different steps."""
+        """One file for all processes, and the best weights in it, so that a kill cannot leave these at different steps.
+
+        :raises UsageError: as :meth:`_check_weights`; the file stays as it was.
+        """
+        self._check_weights()
         own = {
             "random": checkpoint.random_state(),
             "remembered": [one.state_dict() for one in self.remembered],

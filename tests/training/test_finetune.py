@@ -1,5 +1,7 @@
 """What a fine-tune starts from, and what it leaves of it."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,25 @@ def test_a_validation_set_that_has_the_name_of_a_score_is_refused(base: Path, tm
     with pytest.raises(UsageError, match="cannot be called `macro_f1`"):
         finetune(str(base), rows, {"macro_f1": make_rows(5, seed=2)}, tmp_path / "run", config)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("rate", "epochs", "held_out"),
+    [
+        (math.inf, 0.01, True),
+        (math.inf, 0.01, False),  # nobody asks for a loss after the one step
+        (math.inf, 3, False),
+        (1e38, 0.01, True),  # its weights are numbers, and its answers are none
+        (1e38, 3, False),
+    ],
+)
+def test_a_rate_that_leaves_no_numbers_is_told_and_leaves_no_model(
+    base: Path, tmp_path: Path, rate: float, epochs: float, held_out: bool
+) -> None:
+    sets = {"other": make_rows(20, seed=2)} if held_out else {}
+    config = FinetuneConfig(train=replace(QUICK, lr=rate, epochs=epochs), max_tokens=32)
+    with pytest.raises(UsageError, match=r"the loss is|(are|is) no numbers") as error:
+        finetune(str(base), make_rows(100, seed=1), sets, tmp_path / "run", config)
+    assert error.value.hint == "lower --lr"
+    assert not (tmp_path / "run" / "model").exists()
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
