@@ -136,7 +136,7 @@ def render(attributions: Sequence[Attribution], *, most: int = 8) -> str:
         speaks = [f"{_plain(piece)} {score:+.2f}" for score, piece in ranked[:most] if score > 0]
         against = [f"{_plain(piece)} {score:+.2f}" for score, piece in ranked[::-1][:most] if score < 0]
         lines.append(
-            f"| {one.text.replace('|', '/')} | {one.label} | {one.margin:+.2f} | {', '.join(speaks)} | "
+            f"| {_in_a_cell(one.text)} | {one.label} | {one.margin:+.2f} | {', '.join(speaks)} | "
             f"{', '.join(against)} | {100 * one.missing:.1f} % |"
         )
     return "\n".join(lines) + "\n"
@@ -158,4 +158,8 @@ def _chosen_label(margins: torch.Tensor, labels: tuple[str, ...], wanted: str | 
 
 
 def _plain(piece: str) -> str:
-    return piece.replace("▁", " ").replace("|", "/").strip() or "␣"
+    return _in_a_cell(piece.replace("▁", " ")) or "␣"
+
+
+def _in_a_cell(text: str) -> str:
+    return " ".join(text.replace("|", "/").split())

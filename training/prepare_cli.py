@@ -52,6 +52,8 @@ def prepare(
     write_splits(out, prepared)
     for name, count in prepared.counts.items():
         typer.echo(f"{name}: {count}")
+    if not prepared.counts["train"]:
+        typer.echo("warning: no row is left to train on", err=True)
     for name, share in (("validation", validation_share), ("test", test_share)):
         if share and not prepared.counts[name]:
             typer.echo(

@@ -61,6 +61,8 @@ def test_nothing_and_unknown_labels_are_refused(trained: Path) -> None:
 
 
 def test_a_table_has_a_row_for_every_text(trained: Path) -> None:
-    table = render(attribute_folder(trained, [("review", TEXT), ("review", "the hotel is bad")], steps=16))
-    assert table.count("\n") == 4
+    texts = [("review", TEXT), ("review", "the hotel\r\nis bad|"), ("review", "book\u2028good")]
+    table = render(attribute_folder(trained, texts, steps=16))
+    assert len(table.splitlines()) == 5
     assert "很好" in table
+    assert "| the hotel is bad/ | " in table

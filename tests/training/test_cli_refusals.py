@@ -101,6 +101,13 @@ def test_a_file_in_which_nobody_labelled_a_row_is_not_prepared(tmp_path: Path) -
     assert not (tmp_path / "splits").exists()
 
 
+def test_a_split_without_rows_to_train_on_is_warned_of(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.jsonl"
+    write_rows(mine, make_rows(20, seed=1))
+    assert "warning: no row is left to train on" in _run("prepare", mine, "--out", tmp_path, "--test", mine)
+    assert "left to train on" not in _run("prepare", mine, "--out", tmp_path)
+
+
 def test_one_label_alone_leaves_nothing_to_learn(base: Path, tmp_path: Path) -> None:
     rows = [*make_rows(20, seed=1), *(Row(f"爆款 {number}", "positive", "title") for number in range(4))]
     write_rows(tmp_path / "mine.jsonl", rows)

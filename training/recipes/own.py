@@ -98,6 +98,11 @@ def make_bundle(
         test_rows=_labelled(test_rows),
         validation_rows=_labelled(validation_rows),
     )
+    if not prepared.splits["train"]:
+        raise UsageError(
+            "no row is left to train on: each stands in the validation or test files, too, or carries two labels",
+            hint="give other files with --validation and --test, or add labelled rows",
+        )
     columns = Columns(labels_by_kind(prepared.splits["train"], start.columns.labels))
     check_export(columns, _export_config(start, config), positions=start.positions)
     _check_splits(prepared.splits, columns)
