@@ -84,21 +84,42 @@ def _open_text(path: Path) -> TextIO:
 
 
 def _csv_records(path: Path, file: TextIO) -> Iterator[dict[str, Any]]:
-    reader = csv.DictReader(file)
+    lines: list[str] = []  # of the record that is being read
+
+    def remembered() -> Iterator[str]:
+        for line in file:
+            lines.append(line)
+            yield line
+
+    reader = csv.DictReader(remembered())
     try:
         _check_separator(path, reader.fieldnames or [])
+        last = list(lines)
+        lines.clear()
         for record in reader:
+            last = list(lines)
+            lines.clear()
             if None in record:
                 raise UsageError(
                     f"{path.name}, line {reader.line_num}: more cells than the header has columns",
                     hint="put texts that hold a comma in double quotes",
                 )
             yield dict(record)
+        if _ends_in_quotes(last):
+            raise UsageError(
+                f"{path.name}, line {reader.line_num - len(last) + 1}: a quotation mark is never closed",
+                hint="all that follows it was read as one text; a quotation mark within a text in quotes is written twice",
+            )
     except csv.Error as error:
         raise UsageError(
             f"{path.name}, after line {reader.line_num}: not CSV ({error})",
             hint="look for a quotation mark that is never closed; texts beyond 131,072 characters need .jsonl",
         ) from error
+
+
+def _ends_in_quotes(lines: Sequence[str]) -> bool:
+    """Whether one more line would belong to the last record of these."""
+    return len(list(csv.reader(lines))) == len(list(csv.reader([*lines, "more"]))) > 0
 
 
 def _check_separator(path: Path, columns: Sequence[str]) -> None:

@@ -103,6 +103,11 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
         r"semicolon\.csv: its columns are separated by semicolons",
     ),
     "tab.csv": (b"text\tlabel\nfine\t1\n", r"tab\.csv: its columns are separated by tabs"),
+    "open.csv": (
+        b'text,label\nfine,1\n"never closed,1\nbad,0\nawful,0\n',
+        r"open\.csv, line 3: a quotation mark is never",
+    ),
+    "open_header.csv": (b'"text,label\nfine,1\n', r"open_header\.csv, line 1: a quotation mark is never"),
     "comma.csv": (b"text,label\nfine, really,1\n", "line 2: more cells"),
     "headline.csv": (b"label,title,review\n1,Nice,It broke\n", "no column `text`, only label, title, review"),
     "named.csv": (b"review,label\nfine,1\n", "record 1: no column `text`, only review, label"),
@@ -183,3 +188,13 @@ def test_rows_of_a_hidden_file_are_called_by_its_name(tmp_path: Path) -> None:
         write_rows(tmp_path / name, [Row("a", "positive")])
         assert read_rows(tmp_path / name) == rows
         assert labelled_sets([tmp_path / name]) == {"mine": rows}
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
+def test_a_file_may_end_with_a_text_in_quotes(tmp_path: Path, end: str) -> None:
+    written = 'label,text\n1,"fine ""phone""\r\nreally"\n0,"bad\n"' + end
+    (tmp_path / "x.csv").write_bytes(written.encode())
+    assert [row.text for row in read_rows(tmp_path / "x.csv")] == ['fine "phone"\r\nreally', "bad\n"]
+    for nothing in ("", end):
+        (tmp_path / "x.csv").write_bytes(nothing.encode())
+        assert read_rows(tmp_path / "x.csv") == []
