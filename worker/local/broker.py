@@ -10,7 +10,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from worker.errors import DependencyError
+from worker.errors import DependencyError, UsageError
 from worker.local import process
 from worker.local.ports import LOOPBACK
 from worker.local.process import Started
@@ -162,6 +162,19 @@ def stop(started: Started) -> None:
 def data_folder(folder: Path) -> Path:
     """Where a broker in ``folder`` keeps topics and metadata."""
     return folder / "data"
+
+
+def require_one_folder(folder: Path) -> None:
+    """Refuse a place that Kafka would take for several: it splits its list of data folders at commas and knows no escape.
+
+    Raises:
+        UsageError: data would lie outside ``folder``, and some of it in whatever folder the command was started in.
+    """
+    if "," in str(folder):
+        raise UsageError(
+            f"Kafka cannot keep its data in {folder}: it takes a path with a comma for two folders",
+            hint="set TAGLINE_LOCAL_DIR to a folder without a comma in its path",
+        )
 
 
 def formatted_for(folder: Path) -> str | None:

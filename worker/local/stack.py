@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from worker.errors import DependencyError
+from worker.errors import DependencyError, UsageError
 from worker.local import broker, cache_server, jars, java, ports, process
 from worker.local.broker import Broker
 from worker.local.cache_server import CacheServer
@@ -209,6 +209,7 @@ class Stack:
             progress(f"Kafka: already running at {_broker_address(state)}")
             return _broker_address(state)
 
+        broker.require_one_folder(self._kafka_folder)
         program = java.find(self._environment)
         class_path = kafka_class_path(self._environment, progress)
         state = self._with_free_ports(state, progress)
@@ -300,12 +301,16 @@ class Stack:
 def kafka_class_path(environment: Mapping[str, str], progress: Progress) -> str:
     """Of the Kafka that ``KAFKA_HOME`` names, or else of the pinned jars, fetched when they are missing.
 
-    Raises DependencyError when neither is to be had.
+    Raises DependencyError when neither is to be had, and UsageError when Java could not find it there.
     """
     home = environment.get("KAFKA_HOME")
-    if home:
-        return broker.class_path_of(Path(home))
-    return os.pathsep.join(map(str, jars.ensure(jars.default_cache(environment), progress)))
+    folder = Path(home) if home else jars.default_cache(environment)
+    if os.pathsep in str(folder):
+        raise UsageError(
+            f"Java cannot run Kafka from {folder}: it takes a path with a {os.pathsep!r} for two",
+            hint=f"set {'KAFKA_HOME' if home else 'TAGLINE_CACHE_DIR'} to a folder without one in its path",
+        )
+    return broker.class_path_of(folder) if home else os.pathsep.join(map(str, jars.ensure(folder, progress)))
 
 
 def _broker_of(folder: Path, state: State) -> Broker:
