@@ -16,6 +16,10 @@ from worker.settings_sources import fields_of, gather, nested, readable
 
 
 class _Group(BaseModel):
+    """Numbers that a library below would not refuse but misread have bounds here: librdkafka keeps milliseconds and bytes in 32
+    bits and drops what is above them, so that 4,294,968 s would be 0.7 s, and 0 ms of a time-out is for ever.
+    """
+
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
@@ -63,18 +67,21 @@ class KafkaSettings(_Group):
     )
     session_timeout_s: float = Field(
         45.0,
-        gt=0,
+        ge=1,
+        le=3_600,
         description="A member that is silent this long loses its partitions. Lower finds dead workers sooner; "
         "the heartbeat follows from it (a third, at most 3 s). The `consumer` protocol takes the broker's value instead.",
     )
     max_poll_interval_s: float = Field(
         300.0,
-        gt=0,
+        ge=1,
+        le=86_400,
         description="Polling never waits for the model, so this only catches a stuck process. Not below `session_timeout_s`.",
     )
     message_timeout_s: float = Field(
         300.0,
-        gt=0,
+        ge=1,
+        le=2_147_483,
         description="How long an output may wait for its acknowledgement (a broker that restarts) before the "
         "worker gives up and exits. In exactly-once mode the transaction time-out is the limit if it is lower.",
     )
@@ -85,22 +92,24 @@ class KafkaSettings(_Group):
     )
     transaction_timeout_s: float = Field(
         30.0,
-        gt=0,
+        ge=1,
+        le=2_147_483,
         description="Exactly once: how long `read_committed` subscribers wait after a worker was killed in "
         "mid-transaction, and up to 10 s more. Must not exceed the broker's `transaction.max.timeout.ms`.",
     )
     linger_ms: float = Field(
-        5.0, ge=0, description="How long the producer gathers messages; 5 to 20 under load."
+        5.0, ge=0, le=900_000, description="How long the producer gathers messages; 5 to 20 under load."
     )
     queued_max_mb: int = Field(
         16,
         ge=1,
-        le=2048,
+        le=2_047,
         description="Prefetched bytes per consumer. 16 to 64 is enough: the pipeline holds the rest.",
     )
     message_max_bytes: int = Field(
         4_000_000,
         ge=1_000,
+        le=1_000_000_000,
         description="Largest message produced. A dead letter carries its original, so keep this and "
         "the dead-letter topics' `max.message.bytes` above the inputs' largest record plus 64 kB.",
     )
@@ -144,10 +153,13 @@ class RedisSettings(_Group):
         description="`redis://`, `rediss://` or `unix://` address; without it only the in-process cache is used. A private "
         "authority of a `rediss://` one is named in it: `?ssl_ca_certs=FILE`.",
     )
-    budget_ms: float = Field(50.0, gt=0, description="Most time one micro-batch may spend reading the cache.")
+    budget_ms: float = Field(
+        50.0, gt=0, le=60_000, description="Most time one micro-batch may spend reading the cache."
+    )
     ttl_s: int = Field(
         7 * 86_400,
         ge=1,
+        le=315_360_000,
         description="Expiry of an entry; each gets up to 10 % less, so they do not expire together.",
     )
     breaker_failures: int = Field(
@@ -165,7 +177,10 @@ class CacheSettings(_Group):
     """The in-process cache, and what names an entry."""
 
     memory_entries: int = Field(
-        100_000, ge=0, description="Texts remembered in the process, about 40 bytes each. 0 turns it off."
+        100_000,
+        ge=0,
+        le=1_000_000_000,
+        description="Texts remembered in the process, about 40 bytes each. 0 turns it off.",
     )
     secret: SecretStr = Field(
         SecretStr(""),
@@ -187,10 +202,13 @@ class ModelSettings(_Group):
         "different machines, so that answers differ in the last digits only; unlike machines never share cached answers.",
     )
     threads: int = Field(
-        0, ge=0, description="CPU threads of the forward; 0 means the cores this process may use."
+        0, ge=0, le=1_024, description="CPU threads of the forward; 0 means the cores this process may use."
     )
     tokens_per_forward: int = Field(
-        0, ge=0, description="Tokens packed into one forward; 0 chooses 1,024 on a CPU and 16,384 on a GPU."
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Tokens packed into one forward; 0 chooses 1,024 on a CPU and 16,384 on a GPU.",
     )
 
 
@@ -260,7 +278,7 @@ class TelemetrySettings(_Group):
         description="Port of the same; 0 takes a free one and logs it, and so does a port that somebody else has, with a warning; -1 turns it off.",
     )
     statistics_interval_s: float = Field(
-        5.0, ge=0, description="How often librdkafka reports lag and queues; 0 never."
+        5.0, ge=0, le=86_400, description="How often librdkafka reports lag and queues; 0 never."
     )
 
 

@@ -13,7 +13,7 @@ from worker.doctor.cache import CacheFacts
 from worker.doctor.finding import Level, failed, ok, warning, worst_exit_code
 from worker.doctor.kafka import ClusterFacts, GroupFacts
 from worker.errors import ExitCode
-from worker.settings import KafkaSettings, LimitSettings, RedisSettings, Settings, TelemetrySettings
+from worker.settings import KafkaSettings, LimitSettings, RedisSettings, Settings
 from worker.stream.admin import TopicFacts
 
 GOOD_VERSIONS = {
@@ -156,12 +156,6 @@ def test_options_that_the_worker_s_clients_would_refuse_fail(
     assert (finding.check, finding.level, finding.exit_code) == ("clients", Level.FAILED, ExitCode.USAGE)
     assert word in finding.detail
     assert capfd.readouterr().err == ""
-
-
-def test_statistics_rarer_than_the_client_takes_fail() -> None:
-    settings = Settings(telemetry=TelemetrySettings(statistics_interval_s=100_000))
-    (finding,) = clients.check_kafka(settings)
-    assert "statistics.interval.ms" in finding.detail
 
 
 @pytest.mark.parametrize("delivery", ["at_least_once", "exactly_once"])
