@@ -77,7 +77,7 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
     if strange:
         raise ModelError(f"config.json nests more than a plain value under: {', '.join(strange)}")
     model_type = config.get("model_type")
-    if model_type not in PACKED_TYPES | FALLBACK_TYPES:
+    if not isinstance(model_type, str) or model_type not in PACKED_TYPES | FALLBACK_TYPES:
         known = ", ".join(sorted(PACKED_TYPES | FALLBACK_TYPES))
         raise ModelError(f"the model type {model_type!r} is not supported", hint=f"supported are: {known}")
     columns = _columns(config)
@@ -107,7 +107,7 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
 
 
 def _why_not_packed(config: Mapping[str, Any]) -> str | None:
-    if config.get("hidden_act", "gelu") not in ACTIVATIONS:
+    if str(config.get("hidden_act", "gelu")) not in ACTIVATIONS:
         return f"its activation is {config.get('hidden_act')}"
     if config.get("position_embedding_type", "absolute") != "absolute":
         return f"its positions are {config.get('position_embedding_type')}"

@@ -29,15 +29,16 @@ class PaddedModel:
         dtype: "torch.dtype",
         device: "torch.device",
     ) -> None:
-        """Raises ModelError when the weights do not fit the configuration."""
-        from transformers import AutoConfig, AutoModelForSequenceClassification
-
+        """Raises ModelError when no model can be made of the configuration, or the weights do not fit it."""
         config = dict(architecture.config)
-        config.pop("architectures", None)
-        settings = AutoConfig.for_model(str(config.pop("model_type")), **config)
-        settings.num_labels = architecture.columns
-        auto: Any = AutoModelForSequenceClassification  # transformers leaves it without types
-        self._model = auto.from_config(settings, trust_remote_code=False)
+        try:
+            self._pad_id = int(config.get("pad_token_id") or 0)
+            self._model = _built(config, architecture.columns)
+        except Exception as error:  # values that transformers or torch refuse, each in its own way
+            raise ModelError(
+                f"config.json makes no {architecture.model_type} model: {' '.join(str(error).split())[:200]}",
+                hint="take the checkpoint's config.json as the library that trained it saved it",
+            ) from error
         try:
             missing, unexpected = self._model.load_state_dict(dict(weights), strict=False)
         except RuntimeError as error:  # shapes
@@ -46,7 +47,6 @@ class PaddedModel:
         if missing or unexpected:
             raise ModelError(f"the weights do not fit the configuration: {(missing or unexpected)[:3]}")
         self._model.to(device, dtype).train(False)
-        self._pad_id = int(config.get("pad_token_id") or 0)
         self._longest = architecture.max_tokens
         self.device = device
         self.vocabulary = int(self._model.get_input_embeddings().weight.shape[0])
@@ -79,3 +79,14 @@ class PaddedModel:
         if result is None:
             raise ValueError("no texts")
         return result, padding
+
+
+def _built(config: dict[str, Any], columns: int) -> Any:
+    """The model, its weights still random. Raises whatever transformers and torch raise."""
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    plain = {key: value for key, value in config.items() if key not in ("architectures", "model_type")}
+    settings = AutoConfig.for_model(config["model_type"], **plain)
+    settings.num_labels = columns
+    auto: Any = AutoModelForSequenceClassification  # transformers leaves it without types
+    return auto.from_config(settings, trust_remote_code=False)

@@ -129,7 +129,7 @@ def _source(checkpoint: str) -> Path:
 def _read_config(source: Path) -> dict[str, Any]:
     try:
         raw = json.loads((source / CONFIG).read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(
             f"{source} has no {CONFIG} that can be read", hint="name a checkpoint's folder"
         ) from error

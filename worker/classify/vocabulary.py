@@ -44,7 +44,8 @@ def _make(source: Path, raw: Mapping[str, Any], architecture: Architecture, targ
         folder = Path(scratch)
         for pattern in _VOCABULARY:
             for path in source.glob(pattern):
-                shutil.copyfile(path, folder / path.name)
+                if path.is_file():
+                    shutil.copyfile(path, folder / path.name)
         (folder / CONFIG).write_text(json.dumps(dict(architecture.config)), "utf-8")
         (folder / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
         auto: Any = AutoTokenizer  # transformers leaves it without types
@@ -92,7 +93,13 @@ def _check(tokenizer: Path, architecture: Architecture) -> None:
     """Without its vocabulary's file transformers makes a tokenizer of special tokens only, which reads every text alike."""
     from tokenizers import Tokenizer
 
-    pieces = Tokenizer.from_file(str(tokenizer)).get_vocab_size()
+    try:
+        pieces = Tokenizer.from_file(str(tokenizer)).get_vocab_size()
+    except Exception as error:  # the Rust side raises plain Exception
+        raise ModelError(
+            f"the checkpoint's {TOKENIZER} cannot be read: {error}",
+            hint=f"fetch it whole (a large-file pointer of a clone is a text of a few lines), or {_REMEDY}",
+        ) from error
     embeddings = architecture.config.get("vocab_size")
     if isinstance(embeddings, int) and pieces < embeddings / 2:
         raise ModelError(
