@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from worker.errors import DependencyError, UsageError
@@ -134,11 +135,11 @@ class Stack:
                 ended = True
             if not ended:
                 progress("nothing of ours was running")
-            self._state.update(broker=None, cache=None)
-            if wipe:
+            if wipe:  # before the state is written: on a full disk that needs the space
                 shutil.rmtree(self._kafka_folder, ignore_errors=True)
                 shutil.rmtree(self._cache_folder, ignore_errors=True)
-                self._state.update(cluster_id="")
+            self._state.update(broker=None, cache=None, cluster_id="" if wipe else state.cluster_id)
+            if wipe:
                 progress(f"deleted what Kafka and the cache kept in {self.folder}")
 
     # What tests of faults do to the parts. Each needs the part to be ours and started.
@@ -216,7 +217,7 @@ class Stack:
         progress("starting Kafka")
         server = _broker_of(self._kafka_folder, state)
         started = server.start(program, class_path, self._environment)
-        self._state.update(broker=started)
+        self._remember(started, broker=started)
         server.wait_until_answering(started)
         progress(f"Kafka: running at {server.address}")
         self._tell_of_a_move(KAFKA_VARIABLE, server.address, progress)
@@ -271,11 +272,19 @@ class Stack:
         port = _free_or_other(state.cache_port, "the cache", progress)
         server = CacheServer(self._cache_folder, port)
         started = server.start(program, self._environment)
-        self._state.update(cache=started, cache_port=port)
+        self._remember(started, cache=started, cache_port=port)
         server.wait_until_answering(started)
         progress(f"cache: running at {server.url}")
         self._tell_of_a_move(CACHE_VARIABLE, server.url, progress)
         return server.url
+
+    def _remember(self, started: Started, **changes: Any) -> None:
+        """Write down what was started; end it where that fails (a full disk, Ctrl-C), or nobody would know of it."""
+        try:
+            self._state.update(**changes)
+        except BaseException:
+            process.kill(started)
+            raise
 
     def _tell_of_a_move(self, variable: str, address: str, progress: Progress) -> None:
         """The variable named ours until now. From now on it would be taken for an address of the user's."""
