@@ -150,6 +150,12 @@ def test_a_manifest_that_is_no_json_object_is_refused(bundle: Path, document: st
         load_bundle(bundle)
 
 
+def test_a_manifest_with_half_of_a_surrogate_pair_is_refused(bundle: Path) -> None:
+    change(bundle, "bundle.json", lambda manifest: manifest.update(licence="\ud800"))
+    with pytest.raises(ModelError, match="surrogate pair"):
+        load_bundle(bundle)
+
+
 def test_int8_rows_are_multiplied_by_their_scales() -> None:
     weights = dequantise(
         {

@@ -83,7 +83,13 @@ def load_bundle(folder: Path | None = None) -> Bundle:
     config = _checked(folder / CONFIG, manifest.files[CONFIG])
     architecture = read_architecture(_parsed(folder / CONFIG, config))
     _check_fit(manifest, architecture)
-    return Bundle(folder, manifest, architecture, digest_of(document))
+    try:
+        digest = digest_of(document)
+    except UnicodeEncodeError as error:
+        raise ModelError(
+            f"{folder / MANIFEST} holds half of a surrogate pair, which is no text", hint=_REMEDY
+        ) from error
+    return Bundle(folder, manifest, architecture, digest)
 
 
 def digest_of(document: dict[str, Any]) -> str:
