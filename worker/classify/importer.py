@@ -62,10 +62,7 @@ def import_checkpoint(request: ImportRequest) -> Bundle:
         UsageError: the arguments do not fit the checkpoint.
         ModelError: the checkpoint cannot be served.
     """
-    if request.to.exists() and (not request.to.is_dir() or any(request.to.iterdir())):
-        raise UsageError(
-            f"{request.to} is no empty folder", hint="name a new folder: a bundle is never changed in place"
-        )
+    _require_place(request.to)
     foreign = [kind for kind in request.kinds if kind not in KINDS]
     if foreign or not request.kinds:
         raise UsageError(
@@ -76,7 +73,10 @@ def import_checkpoint(request: ImportRequest) -> Bundle:
     raw = _read_config(source)
     architecture = read_architecture({key: value for key, value in raw.items() if key in ALLOWED_KEYS})
     head = _head(request, raw, architecture)
-    request.to.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        request.to.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_make(request.to, error) from error
     with tempfile.TemporaryDirectory(dir=request.to.parent, prefix=".import-") as scratch:
         folder = Path(scratch) / "bundle"
         folder.mkdir()
@@ -105,6 +105,21 @@ def import_checkpoint(request: ImportRequest) -> Bundle:
             request.to.rmdir()
         shutil.move(folder, request.to)
     return load_bundle(request.to)
+
+
+def _require_place(to: Path) -> None:
+    """Raises UsageError when there is something at `to` already, or nothing can be."""
+    try:
+        if to.exists() and (not to.is_dir() or any(to.iterdir())):
+            raise UsageError(
+                f"{to} is no empty folder", hint="name a new folder: a bundle is never changed in place"
+            )
+    except OSError as error:
+        raise _cannot_make(to, error) from error
+
+
+def _cannot_make(to: Path, error: OSError) -> UsageError:
+    return UsageError(f"{to} cannot be made: {error.strerror}", hint="name a folder that this user may make")
 
 
 def _source(checkpoint: str) -> Path:

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from worker.contracts import schemas
-from worker.errors import ExitCode
+from worker.errors import ExitCode, UsageError
+from worker.local.folders import REFUSALS
 from worker.signals.examples import golden_examples
 
 FOLDER = Path("docs/contracts")
@@ -26,7 +27,15 @@ def export(
     Refused, with exit code 6, when the folder holds a state that the code has become incompatible with: readers built on it
     would break, so that needs a new major version.
     """
-    for path in schemas.export(to, golden_examples()):
+    try:
+        written = schemas.export(to, golden_examples())
+    except OSError as error:
+        if error.errno in REFUSALS:
+            raise  # a full disk, or somebody else's folder: said as for every command
+        raise UsageError(
+            f"{to} is no folder to write in: {error.strerror}", hint="name another with --to"
+        ) from error
+    for path in written:
         typer.echo(to / path)
 
 

@@ -48,7 +48,8 @@ def list_(
     from worker.stream.dead_letter_tools import letters, topics_named
     from worker.stream.reading import Reader
 
-    since_ms = None if since is None else round((time.time() - _seconds(since)) * 1000)
+    # not before 1970: to Kafka a time below 0 is no time, and one of 32 digits none at all
+    since_ms = None if since is None else round(max(0.0, time.time() - _seconds(since)) * 1000)
     wanted = set(reason or ())
     totals: Counter[str] = Counter()
     with Reader(load(), _READER_GROUP) as reader:

@@ -14,6 +14,9 @@ app = typer.Typer(
     help="Create the topics, or check those that exist, against the one declaration in worker.contracts.topics."
 )
 
+_MOST_PARTITIONS, _MOST_REPLICAS = 100_000, 10_000
+"""What the client refuses to ask for more than, in its own way."""
+
 
 @app.command()
 def create(
@@ -21,13 +24,18 @@ def create(
         int | None,
         typer.Option(
             min=1,
+            max=_MOST_PARTITIONS,
             help="Partitions of every topic made. The largest number of workers that can share the work; choose it for "
             "later, because adding partitions moves keys.  [default: as declared]",
         ),
     ] = None,
     replication: Annotated[
         int | None,
-        typer.Option(min=1, help="Replicas of every topic made; 3 in production.  [default: the broker's]"),
+        typer.Option(
+            min=1,
+            max=_MOST_REPLICAS,
+            help="Replicas of every topic made; 3 in production.  [default: the broker's]",
+        ),
     ] = None,
     alter: Annotated[
         bool,
@@ -76,7 +84,11 @@ def create(
 def check(
     partitions: Annotated[
         int | None,
-        typer.Option(min=1, help="Partitions that every topic should have.  [default: any number will do]"),
+        typer.Option(
+            min=1,
+            max=_MOST_PARTITIONS,
+            help="Partitions that every topic should have.  [default: any number will do]",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

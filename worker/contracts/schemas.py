@@ -91,7 +91,7 @@ def export(folder: Path, examples: Examples) -> list[str]:
 
 def _read(folder: Path) -> dict[str, str]:
     paths = [*folder.glob("*.json"), *folder.glob("schemas/*.json"), *folder.glob("examples/*.json")]
-    return {path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in sorted(paths)}
+    return {path.relative_to(folder).as_posix(): path.read_text("utf-8", "replace") for path in sorted(paths)}
 
 
 def _incompatible(old: Mapping[str, str], new: Mapping[str, str]) -> list[Problem]:

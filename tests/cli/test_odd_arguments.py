@@ -1,0 +1,73 @@
+"""Arguments that a library below refuses in its own way: exit code 2 with what is wrong, no traceback."""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from tests.classify.checkpoints import tiny_bert, write_checkpoint
+from worker.cli import main
+from worker.errors import ExitCode
+from worker.stream import dead_letter_tools, reading
+from worker.stream.dead_letter_tools import Letter
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["topics", "create", "--partitions", "100001"],
+        ["topics", "create", "--replication", "99999"],
+        ["topics", "check", "--partitions", "9999999999999"],
+    ],
+)
+def test_more_than_the_client_asks_for_is_refused_by_the_option_s_name(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == ExitCode.USAGE
+    assert f"Invalid value for '{arguments[2]}'" in capsys.readouterr().err
+
+
+def test_dead_letters_since_before_1970_are_all_of_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[int | None] = []
+
+    def none(_reader: object, _topics: object, *, since_ms: int | None) -> Iterator[Letter]:
+        asked.append(since_ms)
+        return iter(())
+
+    monkeypatch.setattr(reading, "Reader", lambda *_: nullcontext())
+    monkeypatch.setattr(dead_letter_tools, "letters", none)
+    for since in ("99999999999999999999d", "30000d"):
+        assert main(["dlq", "list", "--since", since]) == ExitCode.OK
+    assert asked == [0, 0]
+    assert "0 dead letters" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "x" * 300])
+def test_contracts_cannot_be_exported_into_a_file(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert main(["contracts", "export", "--to", str(tmp_path / place)]) == ExitCode.USAGE
+    assert "no folder to write in" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_contract_that_is_not_utf8_is_drift(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["contracts", "export", "--to", str(tmp_path)]) == ExitCode.OK
+    next((tmp_path / "schemas").glob("*.json")).write_bytes(b"\xff\xfe")
+    assert main(["contracts", "check", "--against", str(tmp_path)]) == ExitCode.DATA
+    assert "drift: schemas/" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place", ["file/below/it", "x" * 300])
+def test_a_bundle_cannot_be_made_below_a_file(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = write_checkpoint(tiny_bert(3), tmp_path / "in")
+    (tmp_path / "file").write_text("mine")
+    arguments = ["model", "import", str(checkpoint), "--to", str(tmp_path / place), "--name", "it"]
+    assert main([*arguments, "--labels", "negative,neutral,positive"]) == ExitCode.USAGE
+    assert "cannot be made" in capsys.readouterr().err
