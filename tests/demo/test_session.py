@@ -1,5 +1,6 @@
 """The demo's worker and its feed, each where something is in the way."""
 
+import subprocess
 import threading
 from contextlib import nullcontext
 from pathlib import Path
@@ -42,6 +43,18 @@ def test_the_worker_is_ours_in_a_folder_that_has_a_worker_of_its_own(
     finally:
         worker.stop()
     assert "TAGLINE_KAFKA_TYPO" in raised.value.message
+
+
+def test_the_worker_serves_its_health_where_the_demo_asks_whatever_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: dict[str, str] = {}
+    monkeypatch.setenv("TAGLINE_TELEMETRY_HOST", "::1")
+    monkeypatch.setenv("TAGLINE_KAFKA_GROUP_ID_FILE", str(tmp_path / "group"))
+    monkeypatch.setattr(subprocess, "Popen", lambda _command, *, env, **_: started.update(env))
+    worker = WorkerProcess(StackAddresses("127.0.0.1:1", ""), "group", tmp_path / "worker.log")
+    assert f"{started['TAGLINE_TELEMETRY_HOST']}:{started['TAGLINE_TELEMETRY_PORT']}" == worker.http
+    assert "TAGLINE_KAFKA_GROUP_ID_FILE" not in started
 
 
 def test_a_queue_that_is_full_neither_ends_the_feed_nor_keeps_it_from_stopping(

@@ -20,7 +20,7 @@ from worker.local.feed import feed
 from worker.local.feeding import offer
 from worker.local.interrupts import undisturbed
 from worker.local.ports import find_free
-from worker.local.stack import CACHE_VARIABLE, KAFKA_VARIABLE, StackAddresses
+from worker.local.stack import StackAddresses
 from worker.settings import Settings, load
 from worker.stream.admin import create
 from worker.stream.config import admin_config, open_admin, open_producer, producer_config
@@ -44,19 +44,15 @@ class WorkerProcess:
     def __init__(self, addresses: StackAddresses, group: str, log_file: Path) -> None:
         self._log_file = log_file
         self.http = f"127.0.0.1:{find_free(frozenset())}"
-        elsewhere = {
-            f"{KAFKA_VARIABLE}_FILE",
-            f"{CACHE_VARIABLE}_FILE",
-        }  # the addresses are given, not looked up
-        environment = (
-            {name: value for name, value in os.environ.items() if name not in elsewhere}
-            | addresses.environment()
-            | {
-                "TAGLINE_KAFKA_GROUP_ID": group,
-                "TAGLINE_TELEMETRY_PORT": self.http.rpartition(":")[2],
-                "TAGLINE_TELEMETRY_LOG_FORMAT": "json",
-            }
-        )
+        host, _, port = self.http.rpartition(":")
+        given = addresses.environment() | {
+            "TAGLINE_KAFKA_GROUP_ID": group,
+            "TAGLINE_TELEMETRY_HOST": host,
+            "TAGLINE_TELEMETRY_PORT": port,
+            "TAGLINE_TELEMETRY_LOG_FORMAT": "json",
+        }
+        mounted = {f"{name}_FILE" for name in given}  # what is given is not looked up, and both are an error
+        environment = {name: value for name, value in os.environ.items() if name not in mounted} | given
         with log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 # -P, or a `worker` in the current folder would be taken for ours
