@@ -198,7 +198,7 @@ class ModelSettings(_Group):
     )
     precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
         "auto",
-        description="`auto` measures float32 and bfloat16 for a moment at start and takes the faster. `int8` is the fastest on a CPU without bfloat16, and gives about one text in a hundred another label (docs/performance.md). Set it where replicas run on "
+        description="`auto` measures float32 and bfloat16 for a moment at start and takes the faster. `int8` is the fastest on a CPU without bfloat16, and gives about one text in two hundred another label (docs/performance.md). Set it where replicas run on "
         "different machines, so that answers differ in the last digits only; unlike machines never share cached answers.",
     )
     threads: int = Field(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+import torch
 
 from worker.bench import processes
 from worker.bench.plan import MEASURES
@@ -29,6 +30,8 @@ def test_every_measurement_runs_and_says_what_it_was_made_of(
     monkeypatch.setenv(
         "TAGLINE_WINDOW_MAX_RECORDS", "10"
     )  # so that a hundred texts are several micro-batches
+    asked = "int8" if hasattr(torch.ops.onednn, "qlinear_prepack") else "float32"
+    monkeypatch.setenv("TAGLINE_MODEL_PRECISION", asked)
     written = tmp_path / "bench.json"
 
     code = main(["bench", "--quick", "--texts", "100", "--json", str(written)])
@@ -40,7 +43,7 @@ def test_every_measurement_runs_and_says_what_it_was_made_of(
     report = orjson.loads(written.read_bytes())
     assert set(report["results"]) == set(MEASURES)
     assert all(result["value"] > 0 for result in report["results"].values())
-    assert report["model"]["precision"] in {"float32", "bfloat16"}
+    assert report["model"]["precision"] == asked, "the user's settings are measured"
     assert report["texts"]["texts"] == 100
     assert report["machine"]["cpu"]
     assert report["results"]["d"]["repetitions"][0]["reference_per_s"] > 0

@@ -47,7 +47,8 @@ class Bench:
     """On the monotonic clock: no repetition begins after it, except the first of each measurement."""
     window_records: int
     """Records of a full micro-batch of the worker."""
-    precision: str = "auto"
+    precision: str
+    """What the user asks for; once the model was asked, what it computes in."""
     lengths: Sequence[int] = ()
     """Tokens of each of the texts, once the model was asked."""
     next_number: int = 0

@@ -48,7 +48,14 @@ def run(plan: Plan, *, seconds_cap: float | None, progress: Progress) -> Finding
         with Traffic(settings) as traffic:
             deadline = began + (seconds_cap if seconds_cap is not None else float("inf"))
             bench = Bench(
-                plan, traffic, addresses, Path(folder), progress, deadline, settings.window.max_records
+                plan,
+                traffic,
+                addresses,
+                Path(folder),
+                progress,
+                deadline,
+                settings.window.max_records,
+                settings.model.precision,
             )
             progress(f"loading the model and reading {plan.texts:,} texts with its tokenizer")
             model = bench.measure([FORWARDS, "identify"], {"texts": bench.pairs()})

@@ -4,7 +4,7 @@ bfloat16 is several times faster than float32 on a CPU that has instructions for
 not, so it is measured. The choice changes results in the third digit; it is part of the engine's identity, and must come
 out the same on every replica of a machine type and at every start, or a replay would not repeat the first answer. So the
 measurement counts CPU time of one thread, which other processes do not disturb, and the library is not measured at all. int8 is
-never chosen by itself: it gives one answer in a hundred another label, which is for the operator to want.
+never chosen by itself: it gives one answer in two hundred another label, which is for the operator to want.
 """
 
 import time
