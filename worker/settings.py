@@ -198,8 +198,10 @@ class ModelSettings(_Group):
     )
     precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
         "auto",
-        description="`auto` measures float32 and bfloat16 for a moment at start and takes the faster. `int8` is the fastest on a CPU without bfloat16, and gives about one text in two hundred another label (docs/performance.md). Set it where replicas run on "
-        "different machines, so that answers differ in the last digits only; unlike machines never share cached answers.",
+        description="`auto` measures float32 and bfloat16 for a moment at start and takes the faster. `int8` is the fastest on a CPU "
+        "without bfloat16, and gives about one text in two hundred another label (docs/performance.md). Set float32 or bfloat16 where "
+        "replicas run on different machines, so that answers differ in the last digits only: int8 rounds to seven or to eight bits, as "
+        "the processor can. Unlike machines never share cached answers.",
     )
     threads: int = Field(
         0, ge=0, le=1_024, description="CPU threads of the forward; 0 means the cores this process may use."

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import orjson
 import pytest
-import torch
 
+from tests.classify.precisions import CAN_INT8
 from worker.bench import processes
 from worker.bench.plan import MEASURES
 from worker.cli import main
@@ -30,7 +30,7 @@ def test_every_measurement_runs_and_says_what_it_was_made_of(
     monkeypatch.setenv(
         "TAGLINE_WINDOW_MAX_RECORDS", "10"
     )  # so that a hundred texts are several micro-batches
-    asked = "int8" if hasattr(torch.ops.onednn, "qlinear_prepack") else "float32"
+    asked = "int8" if CAN_INT8 else "float32"
     monkeypatch.setenv("TAGLINE_MODEL_PRECISION", asked)
     written = tmp_path / "bench.json"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.classify.checkpoints import tiny_bert, write_bundle
+from tests.classify.precisions import PRECISIONS
 from worker.classify.engine import Engine
 from worker.settings import ModelSettings
 
@@ -30,7 +31,7 @@ def make_engine(tiny_bundle: Path) -> EngineMaker:
     return make
 
 
-@pytest.fixture(scope="session", params=["float32", "bfloat16", "int8"])
+@pytest.fixture(scope="session", params=PRECISIONS)
 def engine(request: pytest.FixtureRequest, make_engine: EngineMaker) -> Engine:
     """The tiny engine, in each precision."""
     return make_engine(request.param)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.classify.checkpoints import tiny_bert, write_bundle
 from tests.classify.conftest import EngineMaker
+from tests.classify.precisions import PRECISIONS
 from worker.classify import pack, precision
 from worker.classify.engine import ClassifyError, Engine, Probabilities, Text
 from worker.classify.linear import Kernel
@@ -87,7 +88,7 @@ def test_answers_differ_from_text_to_text(engine: Engine) -> None:
     assert len(set(answers)) > 150
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_model_of_the_size_that_is_served_keeps_the_promise(
     make_engine: EngineMaker, tmp_path: Path, precision: str
 ) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from tests.classify.checkpoints import FAMILIES, write_bundle
 from tests.classify.conftest import EngineMaker
+from tests.classify.precisions import needs_int8
 from worker.classify.answers import Probabilities
 from worker.classify.bundle import default_bundle
 from worker.classify.integers import LEVELS, IntegerWeight, exact_levels, make_integer_linear
@@ -17,9 +18,7 @@ from worker.classify.precision import choose
 from worker.errors import ModelError
 
 TRAINING = Path(__file__).parents[2] / "training"
-pytestmark = pytest.mark.skipif(
-    not hasattr(torch.ops.onednn, "qlinear_prepack"), reason="int8 is for x86 with oneDNN"
-)
+pytestmark = needs_int8
 
 
 def example(outputs: int = 48, inputs: int = 64, rows: int = 40) -> tuple[torch.Tensor, ...]:
@@ -106,8 +105,9 @@ def test_where_it_cannot_be_done_it_says_so(
     monkeypatch.setattr(torch.ops, "onednn", object())
     exact_levels.cache_clear()
     try:
-        with pytest.raises(ModelError, match="x86"):
+        with pytest.raises(ModelError, match="x86") as told:
             choose("int8", torch.device("cpu"), 64, 64)
+        assert "TAGLINE_MODEL_PRECISION" in str(told.value.hint)
     finally:
         exact_levels.cache_clear()
 

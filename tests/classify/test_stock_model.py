@@ -8,6 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from tests.classify.checkpoints import FAMILIES, SIZES, tiny_bert, tiny_roberta, write_bundle
+from tests.classify.precisions import needs_int8
 from worker.classify.architecture import ALLOWED_KEYS, read_architecture
 from worker.classify.bundle import load_bundle
 from worker.classify.encoder import PackedEncoder
@@ -82,9 +83,8 @@ def test_roberta_counts_positions_from_the_padding_id_on() -> None:
     assert (shape.first_position, shape.max_tokens) == (2, 138)
 
 
+@needs_int8
 def test_int8_probabilities_are_near_those_of_the_padded_model(tmp_path: Path) -> None:
-    if not hasattr(torch.ops.onednn, "qlinear_prepack"):
-        pytest.skip("int8 is for x86 with oneDNN")
     sizes = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4, "initializer_range": 0.05}
     model = tiny_bert(3, **sizes)
     found = torch.from_numpy(packed(model, tmp_path, "int8", usable_kernel("float32"))).softmax(-1)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import training.forms
+from tests.classify.precisions import needs_int8
 from tests.training.rows import make_rows
 from training.batches import Batch, Example
 from training.data import Row
@@ -17,10 +18,7 @@ from training.model import Columns
 from training.static_int8 import StaticInt8Linear, largest_magnitude
 from training.train_config import TrainConfig
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(torch.ops.onednn, "qlinear_prepack"), reason="static int8 is for x86 with oneDNN"
-)
-
+pytestmark = needs_int8
 
 ROUNDING = 2e-4
 """What batching may do to a logit of static int8: the sums between its linear layers are float32, in an order that the shape of the

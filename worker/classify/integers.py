@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LEVELS = 127
 """Steps of a weight on each side of 0."""
+_MISSING = "int8 needs PyTorch for x86 with oneDNN"
 _SMALLEST = 1e-30
 _LOW_BYTE = float(2**23)
 """Added to a number below 2**22 it leaves the nearest whole number in the lowest bits of a float32: rounding and conversion in one addition."""
@@ -41,7 +42,7 @@ class IntegerWeight:
         try:
             self._packed = torch.ops.onednn.qlinear_prepack(rows.contiguous(), None)
         except (AttributeError, RuntimeError) as error:
-            raise ModelError("int8 needs PyTorch for x86 with oneDNN") from error
+            raise ModelError(_MISSING) from error
         self._scale = scale.float().contiguous()
         self._zeros = torch.zeros(len(rows), dtype=torch.int64)
 
@@ -72,7 +73,11 @@ def exact_levels() -> int:
     loudest = IntegerWeight(torch.full((16, 64), LEVELS, dtype=torch.int8), torch.ones(16))
     for levels in (LEVELS, LEVELS // 2):
         steps = torch.full((16, 64), 2 * levels + 1, dtype=torch.uint8)
-        if torch.equal(loudest.times(steps, 0), torch.full((16, 16), 64.0 * LEVELS * (2 * levels + 1))):
+        try:
+            found = loudest.times(steps, 0)
+        except RuntimeError as error:  # the operator has a name, and no code for this processor
+            raise ModelError(_MISSING) from error
+        if torch.equal(found, torch.full((16, 16), 64.0 * LEVELS * (2 * levels + 1))):
             return levels
     raise ModelError("products of whole numbers are not exact on this processor")
 

@@ -70,7 +70,10 @@ def choose(asked: str, device: "torch.device", hidden: int, intermediate: int) -
             )
         return Choice("bfloat16", Kernel.BLAS, {})
     if asked == "int8":
-        exact_levels()
+        try:
+            exact_levels()
+        except ModelError as error:
+            raise ModelError(str(error), hint="leave TAGLINE_MODEL_PRECISION out") from error
     if asked != "auto":
         return Choice(asked, usable_kernel(asked), {})
     seconds = measure(hidden, intermediate)
