@@ -1,5 +1,8 @@
 """Which precision and which matrix library serve."""
 
+import time
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -29,6 +32,27 @@ def test_auto_measures_and_comes_out_the_same_each_time() -> None:
     choices = [choose("auto", CPU, 384, 1536) for _ in range(4)]
     assert all(min(choice.seconds.values()) > 0 for choice in choices)
     assert len({choice.precision for choice in choices}) == 1
+
+
+@pytest.mark.parametrize(("slower", "rounds"), [("bfloat16", 2), ("float32", precision._ROUNDS)])
+def test_a_precision_without_hope_is_not_measured_on(
+    slower: str, rounds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played = []
+
+    def slow(weight: torch.Tensor, *_: object) -> Callable[[torch.Tensor], None]:
+        def product(_rows: torch.Tensor) -> None:
+            played.append(weight.dtype)
+            ends = time.thread_time() + (0.01 if weight.dtype is precision.dtype_of(slower) else 0.001)
+            while time.thread_time() < ends:
+                pass
+
+        return product
+
+    monkeypatch.setattr(precision, "make_linear", slow)
+    monkeypatch.setattr(precision, "usable_kernel", lambda _: Kernel.BLAS)
+    assert decide(precision.measure(8, 8)) != slower
+    assert played.count(torch.bfloat16) == rounds
 
 
 def test_measuring_leaves_the_number_of_threads_as_it_was() -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from worker.classify.integers import exact_levels
 from worker.classify.linear import Kernel, make_linear
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _ROWS = 256
 _ROUNDS = 9
+_HOPELESS = 3.0
+"""How many times slower than float32 bfloat16 must have been in two rounds for the others to be spared."""
 BFLOAT16_GAIN = 1.4
 """bfloat16 must be this many times faster to be worth its digits. Measured: 2.0 with AVX512-BF16, 0.1 with AVX2 alone."""
 
@@ -56,7 +58,8 @@ def dtype_of(precision: str) -> "torch.dtype":
 
 
 def choose(asked: str, device: "torch.device", hidden: int, intermediate: int) -> Choice:
-    """Choose for an encoder of that width. `asked` is `auto`, `float32`, `bfloat16` or `int8`. Takes about 30 ms on a CPU.
+    """Choose for an encoder of that width. `asked` is `auto`, `float32`, `bfloat16` or `int8`. Takes about 30 ms on a CPU with
+    instructions for bfloat16, and 0.1 s on one without.
 
     Raises:
         ModelError: another than bfloat16 on a GPU, or int8 where the processor or torch cannot.
@@ -81,13 +84,16 @@ def choose(asked: str, device: "torch.device", hidden: int, intermediate: int) -
     return Choice(precision, usable_kernel(precision), seconds)
 
 
-def decide(seconds: dict[str, float]) -> str:
+def decide(seconds: dict[str, float]) -> Literal["float32", "bfloat16"]:
     """The precision for given times. Pure."""
     return "bfloat16" if seconds["bfloat16"] * BFLOAT16_GAIN < seconds["float32"] else "float32"
 
 
 def measure(hidden: int, intermediate: int) -> dict[str, float]:
-    """Least CPU seconds of one product [rows, hidden] x [hidden, intermediate] on one thread, by precision."""
+    """Least CPU seconds of one product [rows, hidden] x [hidden, intermediate] on one thread, by precision.
+
+    Where bfloat16 is hopeless, and so one product of it slow, two rounds are enough.
+    """
     import torch
 
     threads = torch.get_num_threads()
@@ -99,7 +105,9 @@ def measure(hidden: int, intermediate: int) -> dict[str, float]:
             products[precision] = partial(make_linear(weight, bias, usable_kernel(precision)), rows)
         seconds = dict.fromkeys(products, float("inf"))
         with torch.inference_mode():
-            for _ in range(_ROUNDS):
+            for played in range(_ROUNDS):
+                if played >= 2 and seconds["bfloat16"] > _HOPELESS * seconds["float32"]:
+                    break
                 for precision, product in products.items():
                     started = time.thread_time()
                     product()
