@@ -8,6 +8,7 @@ import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from training.data import Row
 from worker.classify.normalise import normalise
@@ -21,8 +22,12 @@ class LeakError(UsageError):
     """Two splits that must be apart share texts."""
 
 
+@lru_cache(maxsize=2**18)
 def text_key(text: str) -> str:
-    """What two copies of a text have in common, whatever their case, spacing, punctuation and width, and letters that look alike."""
+    """What two copies of a text have in common, whatever their case, spacing, punctuation and width, and letters that look alike.
+
+    Remembered, since splits are compared with each other many times: some 15 us a text, and all texts of the shipped model at once.
+    """
     return plain_key(normalise(text).text)
 
 
