@@ -28,7 +28,7 @@ def test_every_measurement_runs_and_says_what_it_was_made_of(
     monkeypatch.setattr(processes, "WORKER", ("tests.integration.fake_worker", "--delay", "0.02"))
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))  # where the fake is found; the real one is installed
     monkeypatch.setenv(
-        "TAGLINE_WINDOW_MAX_RECORDS", "10"
+        "TAGLINE_WINDOW_MAX_RECORDS", "25"
     )  # so that a hundred texts are several micro-batches
     asked = "int8" if CAN_INT8 else "float32"
     monkeypatch.setenv("TAGLINE_MODEL_PRECISION", asked)
