@@ -6,7 +6,8 @@ import pytest
 
 from worker.classify.normalise import normalise
 from worker.signals import lexicons
-from worker.signals.lexicons import aspects, title_findings
+from worker.signals.lexicons import ASPECT, CONDITION, DENIED, SUPERLATIVE, aspects, title_findings
+from worker.signals.simplified import TABLE
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,59 @@ from worker.signals.lexicons import aspects, title_findings
 )
 def test_superlative_claims_are_found(title):
     assert title_findings(title).claims
+
+
+@pytest.mark.parametrize(
+    "title", ["全網銷量第一 充電寶", "國家級品質 茶葉", "頂級真皮沙發", "遙遙領先 行動電源", "史上最強檯燈"]
+)
+def test_claims_in_traditional_characters_are_found(title):
+    assert title_findings(title).claims
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "閒置 電競椅",
+        "二手 有劃痕",
+        "展示機 9成新 相機",
+        "展示品出清",
+        "官方整新機 耳機",
+        "福利品 吸塵器",
+        "轉讓 樣品 包裝破損",
+    ],
+)
+def test_conditions_in_traditional_characters_are_found(title):
+    assert title_findings(title).disclosed
+
+
+@pytest.mark.parametrize(
+    "title", ["無劃痕、磕碰 全新", "沒有任何損壞", "非福利品", "平整新款連身裙", "防刮痕 保護貼"]
+)
+def test_denials_in_traditional_characters_disclose_nothing(title):
+    assert not title_findings(title).disclosed
+
+
+@pytest.mark.parametrize(
+    ("review", "found"),
+    [
+        ("充電就冒煙，還漏電", "safety"),
+        ("用了過敏，皮膚發紅", "safety"),
+        ("是假貨吧，盜版", "authenticity"),
+        ("做工粗糙，用兩天就壞了", "quality"),
+        ("出貨太慢，宅配到的時候都壓爛了", "delivery"),
+        ("賣家不退費", "service"),
+        ("太貴了，不值", "price"),
+        ("實物和圖片不一樣", "description"),
+    ],
+)
+def test_aspects_in_traditional_characters_are_found(review, found):
+    assert found in aspects(review)
+
+
+def test_every_character_that_is_simplified_is_one_of_the_word_lists():
+    lists = "".join(expression.pattern for expression in (SUPERLATIVE, DENIED, CONDITION, ASPECT))
+    assert set(TABLE.values()) <= set(lists)
+    assert not set(map(chr, TABLE)) & set(lists), "a word list has a character that no text has by then"
 
 
 def test_a_claim_is_not_hidden_by_letters_that_look_latin():

@@ -1,7 +1,8 @@
 """Words that no sentiment model looks for: claims the law forbids, disclosed defects, what a complaint is about.
 
-Each lexicon is one precompiled expression over lower-case text. They read the *normalised* text,
-in which full-width letters are narrow and zero-width characters are gone, so ``Ｎｏ．１`` and a split ``最好`` are found.
+Each lexicon is one precompiled expression over lower-case text in simplified characters. They read the *normalised* text,
+in which full-width letters are narrow and zero-width characters are gone, so ``Ｎｏ．１`` and a split ``最好`` are found. Traditional
+characters are turned first, so each word stands here once; words that only Taiwan has (整新机, 宅配) stand beside the others.
 
 The lists favour precision: a false ``superlative_claim`` takes a seller's advertisement away. Hence 最 only before words of
 praise (最新, 最大 and 最近 are facts), 第一 only where it ranks (第一次 counts), and ``best before`` is a date.
@@ -12,6 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from worker.signals.denials import chinese_flaws, chinese_goods, english_adjectives, english_nouns
+from worker.signals.simplified import simplified
 
 _SUPERLATIVES_ZH = (
     r"最(?:好|佳|优|强|美|棒|高级|高端|顶级|先进|专业|权威|安全|舒适|实惠|便宜|低价|划算|热销|畅销|受欢迎|正宗|完美|牛|火爆|具性价比)"
@@ -32,7 +34,7 @@ SUPERLATIVE = re.compile(f"{_SUPERLATIVES_ZH}|{_SUPERLATIVES_EN}")
 # New goods say what they are not, and 完美无瑕 praises. What is denied is taken out before the words of condition are looked for, so
 # a list of denials may hold words that are none of those: `no chips or scratches`.
 _FLAWS_ZH = "瑕疵|微瑕|损坏|故障|划痕|刮痕|擦痕|磕碰|掉漆|裂痕|裂纹|破损|污渍|磨损"
-_GOODS_ZH = "二手|翻新|官翻|尾货|样品|展示机|配件机"
+_GOODS_ZH = "二手|翻新|官翻|整新[机品]|福利品|尾货|样品|展示[机品]|配件机"
 _FLAWS_EN = "dents?|scratch(?:es)?|scuffs?|chips?|cracks?|defects?|faults?|flaws?|stains?|marks?|damage|wear"
 _STATES_EN = (
     "used|worn|pre-?owned|second[ -]?hand|refurbished|renewed|open[ -]box|opened|repaired|returned|for parts|as[ -]is|dented|scratched"
@@ -46,7 +48,7 @@ DENIED = re.compile(
 """A condition that the goods do not have."""
 
 CONDITION = re.compile(
-    r"二手|[五六七八九几5-9]成新|旧款转让|闲置|翻新|官翻|瑕疵|尾货|微瑕|样品|展示机|配件机|损坏|故障(?!诊断|检测|码|灯)"
+    r"二手|[五六七八九几5-9]成新|旧款转让|闲置|翻新|官翻|整新[机品]|福利品|瑕疵|尾货|微瑕|样品|展示[机品]|配件机|损坏|故障(?!诊断|检测|码|灯)"
     r"|划痕|磕碰|掉漆|裂痕|破损|拆封|维修过|有修(?![身复饰护颜])"
     # 95新 is a grade of wear. 满199新人 is a price and a new customer, 99新款 a year.
     r"|(?<!\d)9[0-9]新(?![款品人客版年春秋]|用户|会员)"
@@ -68,10 +70,10 @@ ASPECT = re.compile(
     r"|(?P<quality>质量|品质|做工|材质|材料|面料|坏了|断了|裂开|开线|掉色|褪色|起球|变形|松动|不耐用|不结实|失灵|卡顿|异味|掉毛|漏水|漏气|漏油|粗糙|次品|不能用"
     r"|(?a:\b(?:quality|broke\w*|broken|cheaply made|flimsy|fell apart|fall(?:s|ing)? apart|stopp?(?:ed|s) working|does(?: not|n'?t) work"
     r"|did(?: not|n'?t) work|defect\w*|tore\b|torn\b|rips?\b|ripped|faded|leak\w*|cracked|junk\b|poorly made|wore out)))"
-    r"|(?P<delivery>物流|快递|发货|送货|配送|派送|包裹|包装|外盒|少发|漏发|发错|丢件|没收到|未收到|还没到|延误|压坏"
+    r"|(?P<delivery>物流|快递|宅配|发货|出货|到货|送货|配送|派送|包裹|包装|外盒|少发|漏发|发错|丢件|没收到|未收到|还没到|延误|压坏"
     r"|(?a:\b(?:deliver\w*|shipp\w+|shipment|courier|package\b|packag(?:ed|ing)|parcel|arriv\w+|late\b|lost in|never (?:came|received)"
     r"|missing)))"
-    r"|(?P<service>客服|服务|售后|态度|退货|退款|退换|换货|保修|不理人|不回复|敷衍|推诿|踢皮球|商家|卖家|店家"
+    r"|(?P<service>客服|服务|售后|态度|退货|退款|退费|退换|换货|保修|不理人|不回复|敷衍|推诿|踢皮球|商家|卖家|店家"
     r"|(?a:\b(?:customer (?:service|support|care)|service\b|support\b|seller\b|rude\b|refunds?\b|refunded|return(?:s|ed)?\b|warranty"
     r"|no (?:response|reply)|unhelpful|ignored)))"
     r"|(?P<price>价格|价钱|太贵|好贵|贵了|降价|涨价|差价|保价|性价比|不值|智商税|坑钱|乱收费|虚标原价"
@@ -109,13 +111,15 @@ def aspects(text: str) -> frozenset[str]:
 
 
 def _title_findings(text: str) -> TitleFindings:
-    lowered = text.lower()
+    lowered = simplified(text.lower())
     told = DENIED.sub(" ", lowered)
     return TitleFindings(SUPERLATIVE.search(lowered) is not None, CONDITION.search(told) is not None)
 
 
 def _aspects(text: str) -> frozenset[str]:
-    return frozenset(match.lastgroup for match in ASPECT.finditer(text.lower()) if match.lastgroup)
+    return frozenset(
+        match.lastgroup for match in ASPECT.finditer(simplified(text.lower())) if match.lastgroup
+    )
 
 
 _recurring_title = lru_cache(maxsize=RECURRING)(_title_findings)
