@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
-FOUNDATION = {"contracts", "settings", "telemetry", "errors", "characters"}
+FOUNDATION = {"contracts", "settings", "telemetry", "errors", "characters", "traditional"}
 MAY_IMPORT = {
     "errors": set(),
     "characters": set(),
+    "traditional": set(),
     "settings": {"errors", "settings_sources"},
     "settings_sources": {"errors"},
     "telemetry": {"settings", "errors", "characters"},
     "contracts": {"errors", "characters"},
-    "signals": {"contracts", "characters"},
+    "signals": {"contracts", "characters", "traditional"},
     "classify": FOUNDATION - {"contracts"},
     "cache": FOUNDATION,
     "stream": FOUNDATION,

@@ -18,6 +18,8 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
     [
         ("plain text, already normal", "plain text, already normal"),
         ("很好用", "很好用"),
+        ("衣服質感很好，尺寸剛剛好，妳會喜歡", "衣服质感很好,尺寸刚刚好,你会喜欢"),
+        ("著名品牌 項鍊", "著名品牌 项链"),
         ("  two\t\nspaces \u3000 folded  ", "two spaces folded"),
         ("ＦＵＬＬ　ｗｉｄｔｈ！", "FULL width!"),
         ("zero\u200bwidth\ufeff and \u202ebidi\u202c", "zerowidth and bidi"),
@@ -40,6 +42,10 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
 )
 def test_each_text_has_one_spelling(written: str, expected: str) -> None:
     assert normalise(written) == (expected, False)
+
+
+def test_characters_stay_as_they_are_where_that_is_asked_for() -> None:
+    assert normalise("質量很好\u200b，推薦", simplify=False).text == "質量很好,推薦"
 
 
 @given(ANY_TEXT)

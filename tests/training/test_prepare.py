@@ -16,6 +16,7 @@ def test_case_spacing_and_punctuation_do_not_make_another_text() -> None:
         ("5kg大米", "5㎏大米"),
         ("good phone", "gооd phоne"),
         ("很好用", "很\u200b好用"),
+        ("质量很好", "質量很好"),
     ],
 )
 def test_what_the_model_reads_alike_is_one_text(text: str, written: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from training.data import Row, records
-from training.prepare import Prepared, check_no_leak, deduplicate, take_share, without
+from training.prepare import Prepared, check_no_leak, deduplicate, script_key, take_share, without
 from training.recipes.augment_form import sentences, vary_form
 from training.reviews.judged import take_judged
 from training.reviews.written import written_reviews
@@ -145,7 +145,8 @@ def prepare_shipped(folder: Path) -> Prepared:
     """All splits of the shipped bundle's training, checked for leaks.
 
     Splits: ``train``, ``unlabelled``, ``written``, ``judged``, ``validation_*``, ``test_*``, and ``validated``: the texts of the
-    validation splits that were judged, with that label.
+    validation splits that were judged, with that label. What is held out is drawn by :func:`training.prepare.script_key`, and what is
+    trained on is without copies of it in either script.
     """
     sets = read_sets(folder)
     counts: dict[str, int] = {}
@@ -153,43 +154,49 @@ def prepare_shipped(folder: Path) -> Prepared:
     test_written = written_reviews("held_out")
     held: list[Row] = [*chn_test, *sst2, *test_written]
 
-    shopping, counts["shopping_copies"], counts["shopping_conflicts"] = deduplicate(sets["shopping"])
-    shopping, counts["shopping_dropped_as_chn_test"] = without(shopping, chn_test)
-    test_shop, shopping = take_share(shopping, round(0.05 * len(sets["shopping"])), seed=SEED)
+    shopping, counts["shopping_copies"], counts["shopping_conflicts"] = deduplicate(
+        sets["shopping"], script_key
+    )
+    shopping, counts["shopping_dropped_as_chn_test"] = without(shopping, chn_test, script_key)
+    test_shop, shopping = take_share(
+        shopping, round(0.05 * len(sets["shopping"])), seed=SEED, key_of=script_key
+    )
     held += test_shop
-    chn_dev, counts["chn_dev_dropped_as_test"] = without(deduplicate(chn_dev)[0], held)
-    shopping, counts["shopping_dropped_as_chn_dev"] = without(shopping, chn_dev)
-    validation_shop, shopping = take_share(shopping, 1_500, seed=SEED + 1)
+    chn_dev, counts["chn_dev_dropped_as_test"] = without(
+        deduplicate(chn_dev, script_key)[0], held, script_key
+    )
+    shopping, counts["shopping_dropped_as_chn_dev"] = without(shopping, chn_dev, script_key)
+    validation_shop, shopping = take_share(shopping, 1_500, seed=SEED + 1, key_of=script_key)
     # As the test set's clean rows: copies within ChnSentiCorp often carry another label.
-    validation_chn, counts["chn_dev_dropped_as_copies"] = without(chn_dev, sets["chn_train"])
+    validation_chn, counts["chn_dev_dropped_as_copies"] = without(chn_dev, sets["chn_train"], script_key)
 
     pairs = list(zip(sets["amazon"], sets["headline"], strict=True))
     by_review = {id(review): headline for review, headline in pairs}
-    amazon, counts["amazon_copies"], counts["amazon_conflicts"] = deduplicate(sets["amazon"])
-    test_amazon, amazon = take_share(amazon, 1_000, seed=SEED + 2)
-    validation_amazon, amazon = take_share(amazon, 400, seed=SEED + 3)
+    amazon, counts["amazon_copies"], counts["amazon_conflicts"] = deduplicate(sets["amazon"], script_key)
+    test_amazon, amazon = take_share(amazon, 1_000, seed=SEED + 2, key_of=script_key)
+    validation_amazon, amazon = take_share(amazon, 400, seed=SEED + 3, key_of=script_key)
     headlines = [by_review[id(row)] for row in amazon if by_review[id(row)].text.strip()]
     validation_headlines = [
         by_review[id(row)] for row in validation_amazon if by_review[id(row)].text.strip()
     ]
 
-    titles = deduplicate(sets["title"])[0]
-    test_title, titles = take_share(titles, 1_200, seed=SEED + 4)
-    validation_title, titles = take_share(titles, 500, seed=SEED + 5)
+    titles = deduplicate(sets["title"], script_key)[0]
+    test_title, titles = take_share(titles, 1_200, seed=SEED + 4, key_of=script_key)
+    validation_title, titles = take_share(titles, 500, seed=SEED + 5, key_of=script_key)
 
-    aspect_zh_test = deduplicate(sets["aspect_zh_test"])[0]
-    aspect_en_test = deduplicate(sets["aspect_en_test"])[0]
+    aspect_zh_test = deduplicate(sets["aspect_zh_test"], script_key)[0]
+    aspect_en_test = deduplicate(sets["aspect_en_test"], script_key)[0]
     held += [*test_amazon, *test_title, *aspect_zh_test, *aspect_en_test]
     validation_parts = {
         "validation_chn": validation_chn,
         "validation_shop": validation_shop,
         "validation_amazon": validation_amazon,
-        "validation_headline": deduplicate(validation_headlines)[0],
+        "validation_headline": deduplicate(validation_headlines, script_key)[0],
         "validation_written": written_reviews("validation"),
         "validation_title": validation_title,
     }
     for name, rows in validation_parts.items():
-        validation_parts[name] = without(rows, held)[0]
+        validation_parts[name] = without(rows, held, script_key)[0]
     validation = [row for rows in validation_parts.values() for row in rows]
 
     chooser = random.Random(SEED)

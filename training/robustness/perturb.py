@@ -8,8 +8,11 @@ import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from worker.traditional import SIMPLIFIED, TRADITIONAL
+
 Perturbation = Callable[[str, random.Random], str]
 
+_TO_TRADITIONAL = {ord(simple): full for full, simple in zip(TRADITIONAL, SIMPLIFIED, strict=True)}
 _LATIN_WORD = re.compile(r"[A-Za-z]{4,}")
 _CHINESE = re.compile("[一-鿿]")
 
@@ -102,6 +105,11 @@ def full_width(text: str, chooser: random.Random) -> str:  # noqa: ARG001 - ever
     )
 
 
+def traditional(text: str, chooser: random.Random) -> str:  # noqa: ARG001 - every perturbation is called alike
+    """Chinese in traditional characters, one by one; a writer in Taiwan would choose other words here and there as well."""
+    return text.translate(_TO_TRADITIONAL)
+
+
 def upper_case(text: str, chooser: random.Random) -> str:  # noqa: ARG001 - every perturbation is called alike
     """All letters as capitals."""
     return text.upper()
@@ -152,6 +160,7 @@ PERTURBATIONS: Mapping[str, Perturbation] = {
     "homoglyphs": homoglyph,
     "zero-width": zero_width,
     "full-width": full_width,
+    "traditional": traditional,
     "capitals": upper_case,
     "spaced characters": spaced,
     "neutral emoji": neutral_emoji,

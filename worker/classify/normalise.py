@@ -9,8 +9,9 @@ import unicodedata
 from typing import NamedTuple
 
 from worker.characters import INVISIBLE
+from worker.traditional import TO_SIMPLIFIED, TRADITIONAL
 
-NORMALISER_VERSION = 2
+NORMALISER_VERSION = 3
 
 MAX_CHARACTERS = 2_000
 """Longest result. A model of 128 tokens reads 200 to 700 characters, so this cuts nothing that it would have read."""
@@ -33,7 +34,7 @@ _DOUBLES = str.maketrans(
 _DOUBLE = re.compile(f"[{''.join(map(chr, _DOUBLES))}]")
 _LATIN = re.compile(r"[A-Za-z]")
 _LOWER = str.maketrans({letter: letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"})
-_ODD = re.compile(f"[{INVISIBLE}{''.join(map(chr, _DOUBLES))}]")
+_ODD = re.compile(f"[{INVISIBLE}{''.join(map(chr, _DOUBLES))}{TRADITIONAL}]")
 
 SHOUTED_LETTERS = 12
 """A text in capitals with so many Latin letters is shouted. With fewer they may be a brand in a Chinese text, or a size."""
@@ -50,10 +51,10 @@ class Normalised(NamedTuple):
     truncated: bool
 
 
-def normalise(text: str, max_characters: int = MAX_CHARACTERS) -> Normalised:
+def normalise(text: str, max_characters: int = MAX_CHARACTERS, *, simplify: bool = True) -> Normalised:
     """Return `text` in NFKC, without invisible characters, white space folded, at most `max_characters` long.
 
-    A text wholly in capitals is written small, and where Latin letters outnumber those of other scripts that look like them,
+    Traditional characters become simplified ones, unless `simplify` is False. A text wholly in capitals is written small, and where Latin letters outnumber those of other scripts that look like them,
     these become Latin: a model answers both otherwise than a reader would. A text that is too long keeps its head and its tail,
     joined by a space: reviews often conclude in their last sentence. Never raises; the time is bounded by
     `max_characters`, not by the input. Pure, any thread.
@@ -64,7 +65,7 @@ def normalise(text: str, max_characters: int = MAX_CHARACTERS) -> Normalised:
             plain = plain.replace(written, meant)
         if len(plain) <= max_characters and _is_regular(plain) and unicodedata.is_normalized("NFKC", plain):
             return Normalised(plain, truncated=False)
-    return _thorough(text, max_characters)
+    return _thorough(text, max_characters, simplify=simplify)
 
 
 def _is_regular(text: str) -> bool:
@@ -79,7 +80,7 @@ def _is_regular(text: str) -> bool:
     )
 
 
-def _thorough(text: str, max_characters: int) -> Normalised:
+def _thorough(text: str, max_characters: int, *, simplify: bool = True) -> Normalised:
     """What ``normalise`` does to a text that is not in its one spelling already, or nearly so."""
     visible = _DROP.sub("", _head_and_tail(text, max_characters * _RAW_FACTOR))
     folded = " ".join(visible.split())
@@ -87,14 +88,14 @@ def _thorough(text: str, max_characters: int) -> Normalised:
     refolded = " ".join(composed.split())  # NFKC writes some accents and ligatures with spaces
     truncated = len(text) > max_characters * _RAW_FACTOR or len(folded) > max_characters * _NFKC_FACTOR
     return Normalised(
-        _respelled(_head_and_tail(refolded, max_characters)),
+        _respelled(_head_and_tail(refolded, max_characters), simplify=simplify),
         truncated=truncated or len(refolded) > max_characters,
     )
 
 
-def _respelled(text: str) -> str:
-    """`text` (in NFKC) without doubles of Latin letters and without shouting, in NFKC again: a mark may now combine."""
-    plain = text
+def _respelled(text: str, *, simplify: bool) -> str:
+    """`text` (in NFKC) in simplified characters, without doubles of Latin letters and shouting, in NFKC again: a mark may now combine."""
+    plain = text.translate(TO_SIMPLIFIED) if simplify else text
     if len(_LATIN.findall(plain)) > len(_DOUBLE.findall(plain)):
         plain = plain.translate(_DOUBLES)
     if plain.isupper() and len(_LATIN.findall(plain)) >= SHOUTED_LETTERS:

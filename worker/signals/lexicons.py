@@ -1,8 +1,8 @@
 """Words that no sentiment model looks for: claims the law forbids, disclosed defects, what a complaint is about.
 
-Each lexicon is one precompiled expression over lower-case text in simplified characters. They read the *normalised* text,
-in which full-width letters are narrow and zero-width characters are gone, so ``Ｎｏ．１`` and a split ``最好`` are found. Traditional
-characters are turned first, so each word stands here once; words that only Taiwan has (整新机, 宅配) stand beside the others.
+Each lexicon is one precompiled expression over lower-case text. They read the *normalised* text,
+in which full-width letters are narrow, zero-width characters are gone and traditional characters are simplified, so ``Ｎｏ．１``, a
+split ``最好`` and 銷量第一 are found. Words that only Taiwan has (整新机, 宅配) stand beside the others.
 
 The lists favour precision: a false ``superlative_claim`` takes a seller's advertisement away. Hence 最 only before words of
 praise (最新, 最大 and 最近 are facts), 第一 only where it ranks (第一次 counts), and ``best before`` is a date.
@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from worker.signals.denials import chinese_flaws, chinese_goods, english_adjectives, english_nouns
-from worker.signals.simplified import simplified
 
 _SUPERLATIVES_ZH = (
     r"最(?:好|佳|优|强|美|棒|高级|高端|顶级|先进|专业|权威|安全|舒适|实惠|便宜|低价|划算|热销|畅销|受欢迎|正宗|完美|牛|火爆|具性价比)"
@@ -62,7 +61,7 @@ CONDITION = re.compile(
 """A seller says that the goods are used, repaired or faulty, unless it is :data:`DENIED`."""
 
 ASPECT = re.compile(
-    r"(?P<safety>爆炸|起火|着火|冒烟|漏电|触电|烫伤|割伤|划伤|受伤|过敏|中毒|拉肚子|呕吐|有毒|甲醛|发霉|过期|变质|异物|虫子|刺鼻"
+    r"(?P<safety>爆炸|起火|[着著]火|冒烟|漏电|触电|烫伤|割伤|划伤|受伤|过敏|中毒|拉肚子|呕吐|有毒|甲醛|发霉|过期|变质|异物|虫子|刺鼻"
     r"|(?a:\b(?:explod\w+|caught fire|on fire|smok(?:e|ing)\b|burn(?:t|ed|s)?\b|electric shock|injur\w+|hurt\b|allerg\w+|rash\b|poison\w*"
     r"|toxic|mou?ldy?\b|expired|unsafe|dangerous|hazard\w*)))"
     r"|(?P<authenticity>假货|假的|冒牌|山寨|高仿|仿品|盗版|非正品|不是正品|正品吗"
@@ -111,15 +110,13 @@ def aspects(text: str) -> frozenset[str]:
 
 
 def _title_findings(text: str) -> TitleFindings:
-    lowered = simplified(text.lower())
+    lowered = text.lower()
     told = DENIED.sub(" ", lowered)
     return TitleFindings(SUPERLATIVE.search(lowered) is not None, CONDITION.search(told) is not None)
 
 
 def _aspects(text: str) -> frozenset[str]:
-    return frozenset(
-        match.lastgroup for match in ASPECT.finditer(simplified(text.lower())) if match.lastgroup
-    )
+    return frozenset(match.lastgroup for match in ASPECT.finditer(text.lower()) if match.lastgroup)
 
 
 _recurring_title = lru_cache(maxsize=RECURRING)(_title_findings)

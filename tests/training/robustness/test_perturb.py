@@ -24,7 +24,7 @@ def test_no_text_breaks_a_perturbation(name: str, text: str, seed: int) -> None:
     assert isinstance(PERTURBATIONS[name](text, random.Random(seed)), str)
 
 
-@pytest.mark.parametrize("name", ["zero-width", "full-width"])
+@pytest.mark.parametrize("name", ["zero-width", "full-width", "traditional"])
 def test_what_the_normaliser_removes_cannot_change_an_answer(name: str) -> None:
     for text, changed in zip([CHINESE, ENGLISH], perturb_all([CHINESE, ENGLISH], name, seed=2), strict=True):
         assert normalise(changed).text == normalise(text).text
