@@ -1,0 +1,125 @@
+"""The GPU's path without a GPU: what its attention asks of torch's kernel, and that no tensor is on the wrong device.
+
+No test here says that it works on a GPU: nobody has seen that. With torch's fake tensors every operation checks devices, dtypes and shapes
+and computes nothing.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.attention import SDPBackend, sdpa_kernel, varlen
+from transformers import PreTrainedModel
+
+from tests.classify.checkpoints import tiny_bert, tiny_distilbert, tiny_electra, tiny_roberta, write_bundle
+from worker.classify import encoder as encoders
+from worker.classify import fallback
+from worker.classify.attention import VarlenAttention
+from worker.classify.bundle import load_bundle
+from worker.classify.encoder import PackedEncoder
+from worker.classify.fallback import PaddedModel
+from worker.classify.linear import Kernel
+from worker.classify.pack import pack
+from worker.classify.precision import Choice, choose
+from worker.classify.weights import read_weights
+
+TEXTS = [[0, *range(4, 4 + length), 2] for length in (0, 1, 5, 5, 30, 126)]
+TWO_KINDS = {"review": {"labels": ["negative", "positive"], "columns": [0, 1]}}
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+Tensor = torch.Tensor
+
+
+def reference(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    query_bounds: Tensor,
+    key_bounds: Tensor,
+    longest_query: int,
+    longest_key: int,
+    *,
+    scale: float,
+    num_splits: int,
+) -> Tensor:
+    """What torch documents of `varlen_attn`, text by text; and what its kernel demands beside."""
+    assert num_splits == 1
+    assert query.dtype == key.dtype == value.dtype
+    assert query.stride(-1) == key.stride(-1) == value.stride(-1) == 1
+    assert query.shape[-1] % 8 == 0
+    assert query_bounds.dtype == key_bounds.dtype == torch.int32
+    context = torch.empty_like(query)
+    bounds = [list(pairwise(some.tolist())) for some in (query_bounds, key_bounds)]
+    assert longest_query == max(end - begin for begin, end in bounds[0])
+    assert longest_key == max(end - begin for begin, end in bounds[1])
+    assert (bounds[0][-1][1], bounds[1][-1][1]) == (len(query), len(key))
+    for (begin, end), (first, last) in zip(*bounds, strict=True):
+        q, k, v = (some.transpose(0, 1) for some in (query[begin:end], key[first:last], value[first:last]))
+        context[begin:end] = (torch.softmax(q @ k.transpose(1, 2) * scale, -1) @ v).transpose(0, 1)
+    return context
+
+
+@pytest.mark.parametrize("make", [tiny_bert, tiny_roberta])
+def test_its_attention_computes_what_the_cpu_s_does(
+    make: Callable[..., PreTrainedModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = load_bundle(write_bundle(make(3), tmp_path, kinds=TWO_KINDS))
+    choice = Choice("float32", Kernel.BLAS, {})
+    served = PackedEncoder(bundle.architecture, read_weights(bundle), choice, CPU)
+    expected = served.logits(pack(TEXTS))
+    asked: list[int] = []
+
+    def counted(*arguments: Tensor, **options: float) -> Tensor:
+        asked.append(1)
+        return reference(*arguments, **options)  # type: ignore[arg-type]  # as the encoder passes them
+
+    monkeypatch.setattr(varlen, "varlen_attn", counted)
+    monkeypatch.setattr(
+        encoders, "RunAttention", lambda packed, heads, width: VarlenAttention(packed, heads, width, CPU)
+    )
+    found = served.logits(pack(TEXTS))
+    assert len(asked) == bundle.architecture.layers
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("astray", [False, True], ids=["as it is", "a tensor left on the CPU"])
+@pytest.mark.parametrize("make", [tiny_bert, tiny_roberta])
+def test_the_packed_forward_keeps_everything_on_the_gpu(
+    make: Callable[..., PreTrainedModel], astray: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = load_bundle(write_bundle(make(3), tmp_path, kinds=TWO_KINDS))
+    weights = read_weights(bundle)
+    choice = choose("auto", CUDA, bundle.architecture.hidden, bundle.architecture.intermediate)
+    real, devices = varlen.varlen_attn, set()
+
+    def seen(*arguments: Tensor | int, **options: float) -> Tensor:
+        devices.update(some.device.type for some in arguments if isinstance(some, Tensor))
+        return real(*arguments, **options)  # type: ignore[arg-type,return-value]  # as the encoder passes them
+
+    monkeypatch.setattr(varlen, "varlen_attn", seen)
+    with FakeTensorMode(allow_non_fake_inputs=True), sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+        served = PackedEncoder(bundle.architecture, weights, choice, CUDA)
+        if astray:
+            served._positions = served._positions.cpu()
+            with pytest.raises(RuntimeError, match="device"):
+                served.logits(pack(TEXTS))
+            return
+        logits = served.logits(pack(TEXTS))
+    assert (logits.device, logits.dtype, logits.shape) == (CPU, torch.float32, (len(TEXTS), 3))
+    assert devices == {"cuda"}, "fake tensors do not look into the kernel"
+
+
+@pytest.mark.parametrize("make", [tiny_distilbert, tiny_electra])
+def test_the_padded_forward_keeps_everything_on_the_gpu(
+    make: Callable[..., PreTrainedModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = load_bundle(write_bundle(make(), tmp_path, kinds=TWO_KINDS))
+    weights = read_weights(bundle)
+    built = make()  # before the fakes begin, which cannot be moved in place
+    monkeypatch.setattr(fallback, "_built", lambda *_: built)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        served = PaddedModel(bundle.architecture, weights, torch.bfloat16, CUDA)
+        logits, _ = served.logits(TEXTS)
+    assert (logits.device, logits.dtype, logits.shape) == (CPU, torch.float32, (len(TEXTS), 2))
