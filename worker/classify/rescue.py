@@ -33,12 +33,15 @@ class Budget:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether less at once may succeed. On a CPU torch raises a plain RuntimeError."""
+    """Whether less at once may succeed. On a CPU torch raises a plain RuntimeError, and so does cuBLAS, which finds none for itself."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     message = str(error).lower()
     return isinstance(error, RuntimeError) and (
-        "out of memory" in message or "can't allocate memory" in message or "bad_alloc" in message
+        "out of memory" in message
+        or "can't allocate memory" in message
+        or "bad_alloc" in message
+        or "_status_alloc_failed" in message
     )
 
 
