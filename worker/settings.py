@@ -194,17 +194,22 @@ class ModelSettings(_Group):
 
     bundle: Path | None = Field(None, description="Folder of a model bundle; the shipped one when not set.")
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="`auto` takes CUDA when torch sees a GPU."
+        "auto",
+        description="`auto` takes CUDA when torch sees a GPU that can compute the model (compute capability 8.0 or newer), else the CPU. "
+        "Set `cuda` where a worker shall rather not start than compute on the CPU (docs/operating.md, On a GPU: nobody has measured it).",
     )
     precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
         "auto",
         description="`auto` measures float32 and bfloat16 for a moment at start and takes the faster. `int8` is the fastest on a CPU "
         "without bfloat16, and gives about one text in two hundred another label (docs/performance.md). Set float32 or bfloat16 where "
         "replicas run on different machines, so that answers differ in the last digits only: int8 rounds to seven or to eight bits, as "
-        "the processor can. Unlike machines never share cached answers.",
+        "the processor can. Unlike machines never share cached answers. On a GPU it is bfloat16, and the others are refused.",
     )
     threads: int = Field(
-        0, ge=0, le=1_024, description="CPU threads of the forward; 0 means the cores this process may use."
+        0,
+        ge=0,
+        le=1_024,
+        description="CPU threads of the forward; 0 means the cores this process may use. Of no effect on a GPU.",
     )
     tokens_per_forward: int = Field(
         0,

@@ -1,4 +1,4 @@
-"""The GPU's path without a GPU: what its attention asks of torch's kernel, and that no tensor is on the wrong device.
+"""The GPU's path without a GPU: which device is chosen, what its attention asks of torch's kernel, and that no tensor is on the wrong device.
 
 No test here says that it works on a GPU: nobody has seen that. With torch's fake tensors every operation checks devices, dtypes and shapes
 and computes nothing.
@@ -7,29 +7,117 @@ and computes nothing.
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from structlog.testing import capture_logs
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel, varlen
 from transformers import PreTrainedModel
 
 from tests.classify.checkpoints import tiny_bert, tiny_distilbert, tiny_electra, tiny_roberta, write_bundle
+from tests.classify.conftest import EngineMaker
 from worker.classify import encoder as encoders
 from worker.classify import fallback
-from worker.classify.attention import VarlenAttention
+from worker.classify.attention import VarlenAttention, require_varlen
 from worker.classify.bundle import load_bundle
+from worker.classify.device import choose_device
 from worker.classify.encoder import PackedEncoder
 from worker.classify.fallback import PaddedModel
+from worker.classify.forward import PackedForward
 from worker.classify.linear import Kernel
 from worker.classify.pack import pack
 from worker.classify.precision import Choice, choose
 from worker.classify.weights import read_weights
+from worker.errors import ModelError
 
 TEXTS = [[0, *range(4, 4 + length), 2] for length in (0, 1, 5, 5, 30, 126)]
 TWO_KINDS = {"review": {"labels": ["negative", "positive"], "columns": [0, 1]}}
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 Tensor = torch.Tensor
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes torch say that it sees one."""
+
+    def plug_in(capability: tuple[int, int] = (8, 0), hip: str | None = None) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
+        monkeypatch.setattr(torch.version, "hip", hip)
+
+    return plug_in
+
+
+@pytest.mark.parametrize("asked", ["auto", "cuda"])
+@pytest.mark.parametrize("capability", [(8, 0), (8, 9), (12, 0)])
+def test_a_gpu_that_can_is_taken(gpu: Callable[..., None], asked: str, capability: tuple[int, int]) -> None:
+    gpu(capability)
+    assert choose_device(asked) == CUDA
+    assert choose_device("cpu") == CPU
+
+
+@pytest.mark.parametrize(
+    ("capability", "hip", "reason"), [((7, 5), None, "capability 7.5"), ((9, 4), "7.2", "ROCm")]
+)
+def test_a_gpu_that_cannot_is_left_alone_and_the_reason_is_told(
+    gpu: Callable[..., None], capability: tuple[int, int], hip: str | None, reason: str
+) -> None:
+    gpu(capability, hip)
+    with capture_logs() as logs:
+        assert choose_device("auto") == CPU
+    assert reason in logs[0]["reason"]
+    with pytest.raises(ModelError, match=reason):
+        choose_device("cuda")
+
+
+def test_answers_are_named_by_the_gpu_and_the_cuda_that_gave_them(
+    gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu()
+    names = set()
+    for version in ("12.8", "13.2"):
+        monkeypatch.setattr(torch.version, "cuda", version)
+        served = PackedForward(SimpleNamespace(device=CUDA, vocabulary=9), choose("auto", CUDA, 64, 64))  # type: ignore[arg-type]  # all that is asked of it
+        assert "Some GPU" in served.identity
+        names.add(served.identity)
+    assert len(names) == 2
+
+
+def test_without_a_gpu_auto_takes_the_cpu_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with capture_logs() as logs:
+        assert choose_device("auto") == CPU
+    assert logs == []
+    with pytest.raises(ModelError, match="no GPU"):
+        choose_device("cuda")
+
+
+def test_a_torch_whose_attention_lacks_an_argument_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_varlen()
+    monkeypatch.setattr(varlen, "varlen_attn", lambda query, key, value, *, return_aux=None: query)
+    with pytest.raises(ModelError, match="lacks what the worker needs"):
+        require_varlen()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 46.00 MiB"),
+        RuntimeError("CUDA error: no kernel image is available for execution on the device"),
+    ],
+)
+def test_a_device_that_fails_at_the_start_is_no_bug(
+    make_engine: EngineMaker, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(PackedForward, "logits", fail)
+    with pytest.raises(ModelError, match=r"cannot be computed here: .*CUDA"):
+        make_engine()
 
 
 def reference(

@@ -15,6 +15,7 @@ from worker.errors import ExitCode
 
 @pytest.fixture
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TAGLINE_MODEL_DEVICE", "cpu")
     monkeypatch.setenv("TAGLINE_MODEL_PRECISION", "float32")
     return write_bundle(tiny_bert(), tmp_path / "bundle")
 
@@ -95,6 +96,7 @@ def test_info_and_verify_describe_the_bundle(bundle: Path, capsys: pytest.Captur
     verified = json.loads(capsys.readouterr().out)
     assert (verified["verified"], verified["packed"], verified["precision"]) == (True, True, "float32")
     assert verified["digest"] == info["digest"]
+    assert verified["machine"].startswith("cpu-")
 
 
 def test_a_person_is_shown_the_headlines_of_an_evaluation_and_a_script_all_of_it(

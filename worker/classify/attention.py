@@ -7,9 +7,11 @@ texts). Nothing is masked, because nothing of another text is ever in a product.
 On CUDA: one variable-length kernel over all texts. **Unmeasured**: no GPU was at hand when it was written.
 """
 
+import inspect
 from typing import TYPE_CHECKING, Protocol
 
 from worker.classify.pack import Pack, Run
+from worker.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -81,6 +83,27 @@ class RunAttention:
         weights = torch.softmax(torch.bmm(query, key.transpose(1, 2)), -1)
         context = torch.bmm(weights, value).view(run.texts, self._heads, -1, self._width)
         out.view(run.texts, -1, self._heads, self._width).copy_(context.transpose(1, 2))
+
+
+def require_varlen() -> None:
+    """Raise where `VarlenAttention` cannot work, before anything is loaded onto a GPU.
+
+    Raises:
+        ModelError: this torch's function has other arguments. It had no `num_splits` at first, nor `scale`.
+    """
+    import torch
+
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+
+        known = set(inspect.signature(varlen_attn).parameters)
+    except ImportError:
+        known = set()
+    if not {"scale", "num_splits"} <= known:
+        raise ModelError(
+            f"the variable-length attention of torch {torch.__version__} lacks what the worker needs on a GPU",
+            hint="install torch 2.15 or newer, or set TAGLINE_MODEL_DEVICE=cpu",
+        )
 
 
 class VarlenAttention:

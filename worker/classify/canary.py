@@ -48,6 +48,7 @@ def check_canaries(engine: Loaded) -> float:
             wanted = ", ".join(f"{value:.4f}" for value in canary.probabilities)
             raise ModelError(
                 f"the canary {canary.text!r} gets ({found}), not ({wanted}) as where the bundle was made",
-                hint="try TAGLINE_MODEL_PRECISION=float32; if that fails too, the bundle or the libraries are damaged",
+                hint="try TAGLINE_MODEL_PRECISION=float32 (on a GPU with TAGLINE_MODEL_DEVICE=cpu); if that fails too, the bundle or the "
+                "libraries are damaged",
             )
     return largest

@@ -1,7 +1,7 @@
 """The engine: normalised texts in, calibrated probabilities out. What the pipeline, `tagline classify` and the bench use.
 
 The promise: for one identity, a text's probabilities are the same bits alone, in any batch, in any order, before and after
-a replay (packed models; ADR 0010 says what that takes, and the property tests hold it on the machine at hand).
+a replay (packed models on a CPU; ADR 0010 says what that takes, and the property tests hold it on the machine at hand).
 """
 
 import threading
@@ -58,6 +58,7 @@ class Engine:
         self.digest = bundle.digest
         self.precision = forward.precision
         self.packed = forward.packed
+        self.machine = forward.machine
         self.last_call = CallStats()
         """What the last `finish` saw; read it on the same thread."""
         self._forward = forward
@@ -90,7 +91,17 @@ class Engine:
         """
         settings = settings or ModelSettings.model_validate({})
         checked = load_bundle(bundle or settings.bundle)
-        engine = cls(checked, make_forward(checked, settings), settings.tokens_per_forward, settings.threads)
+        try:
+            engine = cls(
+                checked, make_forward(checked, settings), settings.tokens_per_forward, settings.threads
+            )
+        except (
+            RuntimeError
+        ) as error:  # torch's, of a GPU as of a CPU: no memory, no kernel for it, a device in use
+            raise ModelError(
+                f"the model cannot be computed here: {type(error).__name__}, {' '.join(str(error).split())[:300]}",
+                hint="memory, a driver or a library is at fault; where it is the GPU's, TAGLINE_MODEL_DEVICE=cpu serves without it",
+            ) from error
         engine.warm_up()
         check_canaries(engine)
         return engine

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import structlog
 
+from worker.classify.attention import require_varlen
 from worker.classify.bundle import Bundle
 from worker.classify.device import choose_device, set_threads
 from worker.classify.encoder import PackedEncoder
@@ -27,6 +28,8 @@ class Forward(Protocol):
     """What besides the bundle decides the bits of an answer, as far as libraries and machine have names."""
     packed: bool
     on_gpu: bool
+    machine: str
+    """What computes: the kind of device, and its name or what the processor can."""
     vocabulary: int
 
     def logits(self, texts: Sequence[Sequence[int]]) -> tuple[list[list[float]], int]:
@@ -43,11 +46,12 @@ class PackedForward:
 
     packed = True
 
-    def __init__(self, encoder: PackedEncoder, precision: str, identity: str) -> None:
+    def __init__(self, encoder: PackedEncoder, choice: Choice) -> None:
         self._encoder = encoder
-        self.precision = precision
-        self.identity = identity
+        self.precision = choice.precision
         self.on_gpu = encoder.device.type == "cuda"
+        self.machine = _machine(on_gpu=self.on_gpu)
+        self.identity = _identity(choice, f"packed-{choice.kernel}", self.machine)
         self.vocabulary = encoder.vocabulary
 
     def logits(self, texts: Sequence[Sequence[int]]) -> tuple[list[list[float]], int]:
@@ -66,11 +70,12 @@ class PaddedForward:
 
     packed = False
 
-    def __init__(self, model: PaddedModel, precision: str, identity: str) -> None:
+    def __init__(self, model: PaddedModel, choice: Choice) -> None:
         self._model = model
-        self.precision = precision
-        self.identity = identity
+        self.precision = choice.precision
         self.on_gpu = model.device.type == "cuda"
+        self.machine = _machine(on_gpu=self.on_gpu)
+        self.identity = _identity(choice, "padded", self.machine)
         self.vocabulary = model.vocabulary
 
     def logits(self, texts: Sequence[Sequence[int]]) -> tuple[list[list[float]], int]:
@@ -96,13 +101,14 @@ def make_forward(bundle: Bundle, settings: ModelSettings) -> Forward:
     choice = choose(
         settings.precision, device, architecture.hidden or 384, architecture.intermediate or 4 * 384
     )
+    if device.type == "cuda" and architecture.why_not_packed is None:
+        require_varlen()
     weights = read_weights(bundle)
     forward: Forward
     if architecture.why_not_packed is None:
-        encoder = PackedEncoder(architecture, weights, choice, device)
-        forward = PackedForward(
-            encoder, choice.precision, _identity(choice, f"packed-{choice.kernel}", device.type)
-        )
+        if device.type == "cuda":
+            log.warning("model runs on a GPU: a text's last digits may differ from batch to batch")
+        forward = PackedForward(PackedEncoder(architecture, weights, choice, device), choice)
     elif choice.integers:
         raise ModelError(
             f"int8 is for models that can be packed: {architecture.why_not_packed}",
@@ -113,13 +119,12 @@ def make_forward(bundle: Bundle, settings: ModelSettings) -> Forward:
             "model runs padded: slower, and a text's last digits may differ from batch to batch",
             reason=architecture.why_not_packed,
         )
-        model = PaddedModel(architecture, weights, choice.dtype, device)
-        forward = PaddedForward(model, choice.precision, _identity(choice, "padded", device.type))
+        forward = PaddedForward(PaddedModel(architecture, weights, choice.dtype, device), choice)
     log.info(
         "model loaded",
         model=bundle.manifest.name,
         digest=bundle.digest,
-        device=device.type,
+        device=forward.machine,
         precision=choice.precision,
         kernel=str(choice.kernel),
         measured_ms={precision: round(s * 1e3, 3) for precision, s in choice.seconds.items()},
@@ -127,17 +132,23 @@ def make_forward(bundle: Bundle, settings: ModelSettings) -> Forward:
     return forward
 
 
-def _identity(choice: Choice, way: str, device_type: str) -> str:
+def _machine(*, on_gpu: bool) -> str:
+    """On a GPU with the version of CUDA: its libraries compute, and one version of torch comes with several of them."""
+    import torch
+
+    if on_gpu:
+        return f"cuda-{torch.version.cuda}-{torch.cuda.get_device_name()}"
+    return f"cpu-{torch.backends.cpu.get_cpu_capability()}"
+
+
+def _identity(choice: Choice, way: str, machine: str) -> str:
     """Bits differ between instruction sets and versions of torch, so answers are shared within one of each only."""
     import tokenizers
     import torch
 
-    machine = (
-        torch.cuda.get_device_name() if device_type == "cuda" else torch.backends.cpu.get_cpu_capability()
-    )
     version = torch.__version__.split("+")[0]
     return (
-        f"{choice.precision}/{way}/{device_type}-{machine}/torch-{version}/tokenizers-{tokenizers.__version__}"
+        f"{choice.precision}/{way}/{machine}/torch-{version}/tokenizers-{tokenizers.__version__}"
         f"/n{NORMALISER_VERSION}"
     )
 

@@ -38,7 +38,7 @@ def make_linear(
     """A function x [rows, in] -> activation(x @ weight.T + bias) [rows, out].
 
     `weight` [out, in] and `bias` [out] are in the dtype to compute in. `activation` is one of `architecture.ACTIVATIONS`' values
-    or empty. The result for a row does not depend on the number of rows, from `pack.ROW_FLOOR` rows up.
+    or empty. On a CPU the result for a row does not depend on the number of rows, from `pack.ROW_FLOOR` rows up.
     """
     return _onednn(weight, bias, activation) if kernel is Kernel.ONEDNN else _blas(weight, bias, activation)
 

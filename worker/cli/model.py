@@ -41,6 +41,7 @@ def verify(folder: _Folder = None, as_json: _AsJson = False) -> None:
         **_describe(engine.bundle),
         "precision": engine.precision,
         "packed": engine.packed,
+        "machine": engine.machine,
         "identity": engine.identity,
         "canaries": len(engine.bundle.manifest.canaries),
         "largest_canary_difference": round(check_canaries(engine), 6),

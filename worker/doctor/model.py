@@ -20,6 +20,6 @@ def check(settings: ModelSettings) -> list[Finding]:
         ok(
             "model",
             f"{engine.model_name} {bundle.manifest.version} ({engine.digest}), {bundle.stored_bytes / 1e6:.1f} MB, "
-            f"{engine.precision}, {path}, {len(bundle.manifest.canaries)} canaries answered",
+            f"{engine.precision}, {path}, on {engine.machine}, {len(bundle.manifest.canaries)} canaries answered",
         )
     ]
