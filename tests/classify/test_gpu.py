@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 
 from tests.classify.checkpoints import tiny_bert, tiny_distilbert, tiny_electra, tiny_roberta, write_bundle
 from tests.classify.conftest import EngineMaker
+from worker.bench import stock
 from worker.classify import encoder as encoders
 from worker.classify import fallback
 from worker.classify.attention import VarlenAttention, require_varlen
@@ -211,3 +212,21 @@ def test_the_padded_forward_keeps_everything_on_the_gpu(
         served = PaddedModel(bundle.architecture, weights, torch.bfloat16, CUDA)
         logits, _ = served.logits(TEXTS)
     assert (logits.device, logits.dtype, logits.shape) == (CPU, torch.float32, (len(TEXTS), 2))
+
+
+def test_what_the_worker_is_compared_with_runs_where_the_worker_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = load_bundle(write_bundle(tiny_bert(3), tmp_path, kinds=TWO_KINDS))
+    model = stock.stock_model(bundle, "bfloat16", torch.device("meta"))
+    devices: list[str] = []
+
+    def forward(**inputs: Tensor) -> SimpleNamespace:
+        devices.extend(some.device.type for some in inputs.values())
+        return SimpleNamespace(logits=torch.zeros(len(inputs["input_ids"]), 3))
+
+    assert {some.device.type for some in model.parameters()} == {"meta"}
+    monkeypatch.setattr(model, "forward", forward)
+    stock.padded_seconds(model, TEXTS, 1)
+    stock.plain_seconds(model, stock.plain_tokenizer(bundle), ["w1 w2"])
+    assert devices == ["meta"] * 4

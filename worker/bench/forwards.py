@@ -13,6 +13,7 @@ from typing import Any
 from worker.bench import stock
 from worker.bench.child import answer
 from worker.classify.bundle import load_bundle
+from worker.classify.device import choose_device
 from worker.classify.engine import Engine, Text
 from worker.classify.normalise import normalise
 from worker.settings import ModelSettings, load
@@ -40,6 +41,7 @@ def identify(settings: ModelSettings, specification: dict[str, Any]) -> dict[str
         "precision": engine.precision,
         "threads": engine.lanes,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "machine": engine.machine,
         "lengths": lengths,
     }
 
@@ -61,7 +63,7 @@ def packed(settings: ModelSettings, specification: dict[str, Any]) -> dict[str, 
 
 
 def padding(settings: ModelSettings, specification: dict[str, Any]) -> dict[str, object]:
-    """The same tokens packed and padded, by turns, in one process: same precision, same cores.
+    """The same tokens packed and padded, by turns, in one process: same precision, same device, same cores.
 
     The engine gives each lane one thread, process-wide; the stock model gets torch's way of using as many cores.
     """
@@ -69,7 +71,7 @@ def padding(settings: ModelSettings, specification: dict[str, Any]) -> dict[str,
 
     engine = Engine.load(settings)
     bundle = load_bundle(settings.bundle)
-    model = stock.stock_model(bundle, engine.precision)
+    model = stock.stock_model(bundle, engine.precision, choose_device(settings.device))
     ready = prepared(engine, specification["texts"])
     sequences = [text.ids for text in ready]
     filler = stock.padding_id(bundle)
@@ -91,9 +93,10 @@ def padding(settings: ModelSettings, specification: dict[str, Any]) -> dict[str,
 
 
 def plain(settings: ModelSettings, specification: dict[str, Any]) -> dict[str, object]:
-    """The plain loop, in float32 and with torch's own number of threads, as it is written first."""
+    """The plain loop, in float32 and with torch's own number of threads, as it is written first; on a GPU where the worker has one."""
     bundle = load_bundle(settings.bundle)
-    model, tokenizer = stock.stock_model(bundle, "float32"), stock.plain_tokenizer(bundle)
+    model = stock.stock_model(bundle, "float32", choose_device(settings.device))
+    tokenizer = stock.plain_tokenizer(bundle)
     texts = [text for _, text in specification["texts"]]
     stock.plain_seconds(model, tokenizer, texts[: stock.PLAIN_BATCH])
     return {"texts": len(texts), "seconds": stock.plain_seconds(model, tokenizer, texts)}

@@ -21,7 +21,7 @@ from worker.settings import Settings, load
 
 BUSY_SHARE = 0.5
 """Load average per core from which on the bench says that something else runs."""
-_MODEL_FACTS = ("model", "digest", "precision", "threads", "cpu_capability")
+_MODEL_FACTS = ("model", "digest", "precision", "threads", "cpu_capability", "machine")
 
 
 class Findings(NamedTuple):

@@ -2,20 +2,23 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from worker.classify.bundle import Bundle
 from worker.classify.precision import dtype_of
 from worker.classify.weights import read_weights
+
+if TYPE_CHECKING:
+    import torch
 
 PADDED_BATCH = 32
 PLAIN_BATCH = 16
 PLAIN_TOKENS = 128
 
 
-def stock_model(bundle: Bundle, precision: str) -> Any:
-    """The bundle's weights in the class that transformers has for them, with its usual attention (SDPA). For int8, which that does not have,
-    in float32.
+def stock_model(bundle: Bundle, precision: str, device: "torch.device") -> Any:
+    """The bundle's weights in the class that transformers has for them, with its usual attention (SDPA), where the worker computes. For int8,
+    which that does not have, in float32.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -27,7 +30,7 @@ def stock_model(bundle: Bundle, precision: str) -> Any:
     lost = [name for name in missing if not name.endswith("position_ids")]
     if lost:
         raise RuntimeError(f"the stock model is not the bundle's: {lost}")
-    return model.eval().to(dtype_of(precision))
+    return model.eval().to(device, dtype_of(precision))
 
 
 def padded_seconds(model: Any, sequences: Sequence[Sequence[int]], padding_id: int) -> float:
@@ -44,6 +47,7 @@ def padded_seconds(model: Any, sequences: Sequence[Sequence[int]], padding_id: i
             for row, sequence in enumerate(batch):
                 ids[row, : len(sequence)] = torch.tensor(sequence)
                 mask[row, : len(sequence)] = 1
+            ids, mask = ids.to(model.device), mask.to(model.device)
             model(input_ids=ids, attention_mask=mask).logits.float().tolist()
     return time.perf_counter() - began
 
@@ -84,8 +88,8 @@ def plain_seconds(model: Any, tokenizer: Any, texts: Sequence[str]) -> float:
                 for text in texts[start : start + PLAIN_BATCH]
             ]
             logits = model(
-                input_ids=torch.tensor([row["input_ids"] for row in rows]),
-                attention_mask=torch.tensor([row["attention_mask"] for row in rows]),
+                input_ids=torch.tensor([row["input_ids"] for row in rows], device=model.device),
+                attention_mask=torch.tensor([row["attention_mask"] for row in rows], device=model.device),
             ).logits
             torch.softmax(logits, dim=-1).tolist()
     return time.perf_counter() - began
