@@ -31,6 +31,7 @@ def test_every_measurement_runs_and_says_what_it_was_made_of(
         "TAGLINE_WINDOW_MAX_RECORDS", "25"
     )  # so that a hundred texts are several micro-batches
     asked = "int8" if CAN_INT8 else "float32"
+    monkeypatch.setenv("TAGLINE_MODEL_DEVICE", "cpu")
     monkeypatch.setenv("TAGLINE_MODEL_PRECISION", asked)
     written = tmp_path / "bench.json"
 

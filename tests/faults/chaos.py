@@ -94,6 +94,7 @@ class Chaos:
             "TAGLINE_KAFKA_TRANSACTION_TIMEOUT_S": "10",
             "TAGLINE_KAFKA_START_FROM": "error",
             "TAGLINE_DELIVERY": plan.delivery,
+            "TAGLINE_MODEL_DEVICE": "cpu",
             "TAGLINE_MODEL_PRECISION": "float32",  # two precisions would differ in the last digits
             "TAGLINE_MODEL_THREADS": "1",
             "TAGLINE_WINDOW_MAX_RECORDS": "64",  # small, so that pauses and half-finished work are met often

@@ -119,7 +119,7 @@ def test_the_worker_gives_the_same_probabilities(trained: Path, tmp_path: Path) 
     expected = three_label_probabilities(
         stored.model, stored.tokenizer, stored.columns, rows, stored.manifest["kinds"], max_tokens=32
     )
-    engine = Engine.load(ModelSettings(precision="float32"), bundle=tmp_path)
+    engine = Engine.load(ModelSettings(precision="float32", device="cpu"), bundle=tmp_path)
     found = engine.classify(engine.prepare([(row.kind, *normalise(row.text)) for row in rows]))
     for answer, wanted in zip(found, expected, strict=True):
         assert isinstance(answer, Probabilities)
