@@ -19,9 +19,14 @@ def test_measures_are_chosen_by_their_letters_in_any_order() -> None:
 
 
 def test_a_measure_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    with pytest.raises(UsageError, match="no such measure: x") as raised:
+    with pytest.raises(UsageError, match="no such measure: 'x'") as raised:
         make_plan(only="a,x", texts=None, quick=True, seed=1)
     assert "a, b, c, d, e, f" in (raised.value.hint or "")
+
+
+def test_a_choice_that_names_none_is_not_taken_for_all() -> None:
+    with pytest.raises(UsageError, match="no such measure: ''"):
+        make_plan(only="", texts=None, quick=True, seed=1)
 
 
 def test_too_few_texts_to_measure_a_rate_are_refused() -> None:

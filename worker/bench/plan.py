@@ -65,11 +65,12 @@ class Plan:
 
 def make_plan(*, only: str | None, texts: int | None, quick: bool, seed: int) -> Plan:
     """The plan for a command line. Raises UsageError for a measure that does not exist or too few texts."""
-    names = tuple(name.strip() for name in only.split(",")) if only else tuple(MEASURES)
+    names = tuple(MEASURES) if only is None else tuple(name.strip() for name in only.split(","))
     unknown = [name for name in names if name not in MEASURES]
     if unknown:
         raise UsageError(
-            f"no such measure: {', '.join(unknown)}", hint=f"there are {', '.join(MEASURES)}: `--only a,b`"
+            f"no such measure: {', '.join(map(repr, unknown))}",
+            hint=f"there are {', '.join(MEASURES)}: `--only a,b`",
         )
     if texts is None:
         texts = 1_000 if quick else 4_000
