@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -11,10 +11,10 @@ from worker.contracts.deadletter import Failure, dead_letter, read_dead_letter
 from worker.contracts.outbound import Coordinates
 from worker.contracts.reasons import Reason, Stage
 from worker.contracts.topics import REVIEWS_POSTED
-from worker.errors import ExitCode
+from worker.errors import DataError, ExitCode
 from worker.stream import dead_letter_tools, reading, redrive
 from worker.stream.dead_letter_tools import Letter
-from worker.stream.record import Record
+from worker.stream.record import Partition, Record
 
 EVIL = b"not_json\x1b[2J\nreviews.posted.v1.dlq.v1/0/8 forged"
 
@@ -63,3 +63,16 @@ def test_nor_the_report_of_a_redrive(
     output = capsys.readouterr().out
     assert output.count("\n") == 1
     assert "\x1b" not in output
+
+
+def test_of_an_empty_partition_no_range_of_offsets_is_told() -> None:
+    class Empty:
+        def partitions(self, _topics: list[str]) -> list[Partition]:
+            return [("t", 0)]
+
+        def bounds(self, _partitions: list[Partition]) -> dict[Partition, tuple[int, int]]:
+            return {("t", 0): (0, 0)}
+
+    with pytest.raises(DataError) as raised:
+        dead_letter_tools.letter_at(cast("reading.Reader", Empty()), "t", 0, 0)
+    assert raised.value.hint == "the partition holds nothing"

@@ -73,6 +73,7 @@ def letter_at(reader: Reader, topic: str, partition: int, offset: int) -> Letter
         reader.start({(topic, partition): offset})
         for record in reader.up_to({(topic, partition): offset + 1}):
             return Letter(record, read_dead_letter(record.headers))
-    raise DataError(
-        f"nothing at {topic}/{partition}/{offset}", hint=f"the partition holds offsets {low} to {high - 1}"
+    holds = (
+        f"the partition holds offsets {low} to {high - 1}" if low < high else "the partition holds nothing"
     )
+    raise DataError(f"nothing at {topic}/{partition}/{offset}", hint=holds)
