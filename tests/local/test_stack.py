@@ -174,6 +174,23 @@ def test_the_commands_print_the_state_and_the_exports(
     assert [part["address"] for part in shown["parts"]] == [addresses.bootstrap_servers, addresses.redis_url]
 
 
+def test_the_exports_take_away_what_they_would_contradict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TAGLINE_LOCAL_DIR", str(tmp_path))
+    monkeypatch.setenv(KAFKA_VARIABLE, "kafka:9092")
+    monkeypatch.setenv(CACHE_VARIABLE, "redis://cache")
+    monkeypatch.delenv(f"{KAFKA_VARIABLE}_FILE", raising=False)
+    monkeypatch.setenv(f"{CACHE_VARIABLE}_FILE", "/run/secrets/redis")
+
+    assert main(["local", "env"]) == ExitCode.OK
+    assert capsys.readouterr().out.splitlines() == [
+        f"export {KAFKA_VARIABLE}=kafka:9092",
+        f"unset {CACHE_VARIABLE}_FILE",
+        f"export {CACHE_VARIABLE}=redis://cache",
+    ]
+
+
 def test_ours_named_by_the_environment_are_still_ours(whole: Stack) -> None:
     """As after `eval "$(tagline local env)"`: the same shell can still stop and start the stack."""
     again = Stack(whole.folder, PLAIN | whole.addresses().environment())

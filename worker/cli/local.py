@@ -4,6 +4,7 @@ The stack's modules are imported by the commands that need them: a container fee
 """
 
 import json
+import os
 import shlex
 import time
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from worker.errors import ExitCode
 app = typer.Typer(
     help="Kafka and Redis on this machine, without Docker, in `.tagline` of the current folder (TAGLINE_LOCAL_DIR "
     "chooses another). A broker or Redis of your own is used instead when TAGLINE_KAFKA_BOOTSTRAP_SERVERS or "
-    "TAGLINE_REDIS_URL is set."
+    "TAGLINE_REDIS_URL is set; what a settings file or a variable with _FILE names is for `feed` and the worker alone."
 )
 
 
@@ -59,6 +60,8 @@ def env() -> None:
     from worker.local.stack import Stack
 
     for name, value in Stack().addresses().environment().items():
+        if f"{name}_FILE" in os.environ:  # beside the address itself it would be an error
+            typer.echo(f"unset {name}_FILE")
         typer.echo(f"export {name}={shlex.quote(value)}")
 
 
