@@ -83,6 +83,23 @@ def test_a_failed_delivery_ends_the_worker_and_names_the_topic(
     assert producer.calls[-1] == "purge", "what is queued behind it would overtake it"
 
 
+def test_what_is_acknowledged_behind_a_failed_delivery_is_never_finished(
+    producer: FakeProducer, publisher: AtLeastOncePublisher
+) -> None:
+    producer.acknowledging = False
+    publisher.publish(micro_batch({}, (0, 1)), messages(2), {})
+    publisher.publish(micro_batch({}, (0, 2)), messages(1), {})
+    producer.waiting.rotate()  # the second is acknowledged first, then one of the first, and then the other fails
+    producer.deliver_one()
+    producer.deliver_one()
+    assert publisher.finished(0) == []
+    producer.delivery_error = KafkaError(KafkaError._MSG_TIMED_OUT, "too late")
+    producer.deliver_one()
+    for _ in range(2):
+        with pytest.raises(DependencyError):
+            publisher.finished(0)
+
+
 def test_a_message_that_is_too_large_says_what_to_raise(
     producer: FakeProducer, publisher: AtLeastOncePublisher
 ) -> None:
