@@ -18,6 +18,7 @@ from training.efficient.methods import positions_taken, trainable_share
 from training.efficient.store import Adapters, base_digest, merged, save_efficient
 from training.freezing import Freezing, freeze
 from training.hooks import Stateful
+from training.locks import locked
 from training.metrics import score
 from training.model import Columns
 from training.objective import Objective
@@ -222,8 +223,8 @@ def finetune_model(
     ``options`` and ``inputs`` are what ``run.json`` tells, beside the number of rows, copies counted; a run with other options is
     not resumed. ``remembered`` is what the objective keeps from batch to batch.
 
-    :raises UsageError: ``out`` holds a checkpoint of another run, or a text has more tokens than the encoder has positions.
-        Nothing in it was changed then. Or the run came to a loss, weights or answers that are no numbers.
+    :raises UsageError: ``out`` holds a checkpoint of another run, another process trains in it, or a text has more tokens than the
+        encoder has positions. Nothing in it was changed then. Or the run came to a loss, weights or answers that are no numbers.
     """
     pad_id = pad_id_of(tokenizer)
     examples = encode(train_rows, tokenizer, columns, max_tokens=config.max_tokens)
@@ -258,29 +259,30 @@ def finetune_model(
         remembered=remembered,
     )
     report = out / "before_after.json"
-    if trainer.rank == 0:
-        (out / "cost.json").unlink(missing_ok=True)
-        write_run(out, stage=stage, options={**options, "rows": len(train_rows)}, inputs=inputs)
-        if trainer.state.step == 0:
-            report.unlink(missing_ok=True)
+    with locked(out):
+        if trainer.rank == 0:
+            (out / "cost.json").unlink(missing_ok=True)
+            write_run(out, stage=stage, options={**options, "rows": len(train_rows)}, inputs=inputs)
+            if trainer.state.step == 0:
+                report.unlink(missing_ok=True)
+                if validation:
+                    write_json(report, {"before": validation(trained, trainer.bfloat16)})
+        state = trainer.run()
+        if trainer.rank == 0:
+            trainable, parameters = trainable_share(trained)
+            cost = {
+                "trainable_parameters": trainable,
+                "parameters": parameters,
+                "steps": state.step,
+                "seconds": round(state.elapsed_s, 1),
+                "peak_resident_mib": peak_resident_mib(),
+                "precision": trainer.precision,
+            }
             if validation:
-                write_json(report, {"before": validation(trained, trainer.bfloat16)})
-    state = trainer.run()
-    if trainer.rank == 0:
-        trainable, parameters = trainable_share(trained)
-        cost = {
-            "trainable_parameters": trainable,
-            "parameters": parameters,
-            "steps": state.step,
-            "seconds": round(state.elapsed_s, 1),
-            "peak_resident_mib": peak_resident_mib(),
-            "precision": trainer.precision,
-        }
-        if validation:
-            after = validation(trained, trainer.bfloat16)
-            write_json(report, {**read_json(report), "after": after, "best_step": state.best_step})
-        _save(trained, tokenizer, columns, out, config, base)  # it may fold the new weights into the old
-        write_json(out / "cost.json", cost)  # last: who finds it may take the rest as whole
+                after = validation(trained, trainer.bfloat16)
+                write_json(report, {**read_json(report), "after": after, "best_step": state.best_step})
+            _save(trained, tokenizer, columns, out, config, base)  # it may fold the new weights into the old
+            write_json(out / "cost.json", cost)  # last: who finds it may take the rest as whole
     return state
 
 

@@ -10,6 +10,7 @@ from training import model as models
 from training.batches import Batch, Example, check_positions, head_and_tail
 from training.data import Row
 from training.finetune import pad_id_of
+from training.locks import locked
 from training.model import Columns
 from training.objective import Objective
 from training.runs import model_files, write_run
@@ -70,7 +71,7 @@ def pretrain(
 
     A tokenizer without a mask piece hides pieces behind its unknown piece.
 
-    :raises UsageError: a text has more tokens than the encoder has positions.
+    :raises UsageError: a text has more tokens than the encoder has positions, or another process trains in ``out``.
     """
     options = {"base": Path(base), "config": config, "max_tokens": max_tokens}
     folder = models.base_files(base)
@@ -97,12 +98,13 @@ def pretrain(
         out,
         pad_id=pad_id_of(tokenizer),
     )
-    if trainer.rank == 0:
-        write_run(out, stage="pretrain", options=options, inputs=[*inputs, *model_files(folder)])
-    state = trainer.run()
-    if trainer.rank == 0:
-        model.config.save_pretrained(out / "model")
-        own = {name: value for name, value in model.state_dict().items() if name not in _TIED}
-        models.write_weights(out / "model" / models.WEIGHTS, own)
-        tokenizer.save(str(out / "model" / "tokenizer.json"))
+    with locked(out):
+        if trainer.rank == 0:
+            write_run(out, stage="pretrain", options=options, inputs=[*inputs, *model_files(folder)])
+        state = trainer.run()
+        if trainer.rank == 0:
+            model.config.save_pretrained(out / "model")
+            own = {name: value for name, value in model.state_dict().items() if name not in _TIED}
+            models.write_weights(out / "model" / models.WEIGHTS, own)
+            tokenizer.save(str(out / "model" / "tokenizer.json"))
     return state

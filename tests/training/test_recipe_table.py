@@ -1,7 +1,5 @@
 """The table over the recipes: real runs of the command, in this process to be quick."""
 
-import os
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +10,6 @@ from tests.training.rows import make_rows
 from training import model as models
 from training.cli import app
 from training.data import write_rows
-from training.recipes import apart
 from training.recipes.table import PLAIN, RECIPES, ensembles, folder_of, render, run_recipes
 from training.runs import read_json
 from worker.errors import UsageError
@@ -84,29 +81,3 @@ def test_every_recipe_is_made_of_known_options() -> None:
     known = CliRunner().invoke(app, ["finetune", "--help"], env={"COLUMNS": "300"}).output
     for options in RECIPES.values():
         assert all(option in known for option in options if option.startswith("--"))
-
-
-def test_a_training_that_outlived_its_call_is_not_joined_by_a_second_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    survivors: list[int] = []
-
-    def killed(*_: object, pass_fds: list[int], **__: object) -> None:
-        survivors.extend(map(os.dup, pass_fds))  # what the process keeps open when we are gone
-        raise RuntimeError("killed")
-
-    arguments = ["x.jsonl", "--out", str(tmp_path / "run")]
-    with monkeypatch.context() as first:
-        first.setattr(subprocess, "run", killed)
-        with pytest.raises(RuntimeError, match="killed"):
-            apart.finetune_in_a_process(arguments)
-    with monkeypatch.context() as second:
-        second.setattr(subprocess, "run", lambda *_, **__: pytest.fail("trained beside it"))
-        with pytest.raises(UsageError, match="still runs in") as error:
-            apart.finetune_in_a_process(arguments)
-        assert "wait" in str(error.value.hint)
-    for descriptor in survivors:
-        os.close(descriptor)
-    ended = subprocess.CompletedProcess([], 0)
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: ended)
-    apart.finetune_in_a_process(arguments)

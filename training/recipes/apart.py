@@ -4,7 +4,6 @@ Every run is a plain ``tagline train finetune``, so a line of a table can be rep
 configuration. Only the last weights count: no checkpoint is chosen on the rows that are scored.
 """
 
-import fcntl
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,30 +18,16 @@ from worker.errors import UsageError
 NEVER = "1000000000"
 """Steps between evaluations: only the one at the end."""
 
-LOCK = "lock"
-"""A file in a run's folder, locked as long as somebody trains there."""
-
 Run = Callable[[Sequence[str]], None]
 
 
 def finetune_in_a_process(arguments: Sequence[str]) -> None:
-    """Run ``tagline train finetune`` with these arguments, ``--out`` last; its progress goes to our standard error. Blocks till it ends.
+    """Run ``tagline train finetune`` with these arguments; its progress goes to our standard error. Blocks till it ends.
 
-    :raises UsageError: it failed, and what it said is above; or one that outlived the call that started it still trains there.
+    :raises UsageError: it failed, and what it said is above: that one which outlived the call that started it still trains there, too.
     """
     command = [sys.executable, "-P", "-m", "worker.cli", "train", "finetune", *arguments]
-    folder = Path(arguments[-1])
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UsageError(
-                f"a training that an earlier call started still runs in {folder}",
-                hint="wait until it ends, or end it; then the same call goes on from where it stood",
-            ) from error
-        # The process holds the lock as well: where we are killed, it is not.
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False, pass_fds=[lock.fileno()])
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
     if done.returncode:
         raise UsageError(
             f"`tagline train finetune {' '.join(arguments)}` failed", hint="see its message above"

@@ -21,6 +21,7 @@ from training.evaluate import calibrate, linear_rows
 from training.export import ExportConfig, check_export, export_bundle, unpack
 from training.finetune import FinetuneConfig, check_labels, finetune
 from training.labels import lacking_kinds
+from training.locks import locked
 from training.model import Columns
 from training.prepare import Prepared, prepare
 from training.recipes.start import Start
@@ -87,8 +88,8 @@ def make_bundle(
     ``inputs`` are the files that all came from, ``meanings`` what their labels were said to mean. Progress and warnings go to
     standard error.
 
-    :raises UsageError: rows, base and config make no bundle that a worker serves, calibrated and scored; or ``out`` holds what other
-        files, another base or other options made. Nothing in it was changed then.
+    :raises UsageError: rows, base and config make no bundle that a worker serves, calibrated and scored; ``out`` holds what other
+        files, another base or other options made; or another process writes there. Nothing in it was changed then.
     """
     prepared = prepare(
         _labelled(rows),
@@ -108,8 +109,16 @@ def make_bundle(
     _check_splits(prepared.splits, columns)
     told = {"base": start.name, "config": config, "labels": meanings}
     files = [*inputs, *model_files(start.folder)]
-    if not _is_begun(out, told, files):
-        write_run(out, stage=STAGE, options=told, inputs=files)
+    _is_begun(
+        out, told, files
+    )  # and once more below: nothing changes in a folder of something else, not even its lock
+    with locked(out):
+        if not _is_begun(out, told, files):
+            write_run(out, stage=STAGE, options=told, inputs=files)
+        return _make(prepared, columns, start, out, config)
+
+
+def _make(prepared: Prepared, columns: Columns, start: Start, out: Path, config: OwnConfig) -> dict[str, Any]:
     _tell_splits(prepared)
     untouched = [kind for kind in start.columns.labels if kind not in _kinds(prepared.splits["train"])]
     _say(lacking_kinds(columns.labels))
