@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
 from training.labels import meanings_of, spelled
+from worker.classify.normalise import normalise
 from worker.errors import UsageError
 
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]+")
@@ -45,6 +46,11 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
 
     :raises UsageError: the file is missing or cannot be read, or its name or content is none of the three.
     """
+    if path.is_dir():
+        raise UsageError(
+            f"{path} is a folder",
+            hint="name the files in it that you mean; those of `prepare` are train, validation and test .jsonl.gz",
+        )
     if not path.is_file():
         raise UsageError(f"no such data file: {path}")
     name = path.name.removesuffix(".gz").lower()
@@ -94,6 +100,7 @@ def _csv_records(path: Path, file: TextIO) -> Iterator[dict[str, Any]]:
     reader = csv.DictReader(remembered())
     try:
         _check_separator(path, reader.fieldnames or [])
+        _check_twice(path, reader.fieldnames or [])
         last = list(lines)
         lines.clear()
         for record in reader:
@@ -129,6 +136,15 @@ def _check_separator(path: Path, columns: Sequence[str]) -> None:
             raise UsageError(
                 f"{path.name}: its columns are separated by {name}",
                 hint="save it with commas between the columns, and texts that hold a comma in double quotes",
+            )
+
+
+def _check_twice(path: Path, columns: Sequence[str]) -> None:
+    """Raise where two columns that are read have one name: the first would be lost."""
+    for name in ("text", "label", "kind", "category", "title"):
+        if columns.count(name) > 1:
+            raise UsageError(
+                f"{path.name} has {columns.count(name)} columns `{name}`", hint="rename the others"
             )
 
 
@@ -192,10 +208,13 @@ def read_rows(
     product title the text may stand in a column ``title``; beside a review that is its headline, and never read for it.
     Case and blanks around it do not matter in ``kind``, and ``kind`` is the one of records without any.
 
-    :raises UsageError: the file cannot be read, a record has no text, or its labels are numbers of unknown meaning.
+    :raises UsageError: the file cannot be read, a record has no text or an empty one, a column is spelled otherwise than those that
+        are read, or its labels are numbers of unknown meaning.
     """
     found = []
+    read = ("label", "kind", "category") if labels else ("kind", "category")
     for number, record in enumerate(records(path), start=1):
+        _check_spelling(path, record, read)
         own_kind = _word(record, "kind").strip().lower() or kind
         column = "title" if own_kind == "title" and "text" not in record else "text"
         text = record.get(column)
@@ -209,6 +228,11 @@ def read_rows(
                 ),
                 hint="call the column with the texts `text`, and leave out records without one; "
                 "`title` is read where the kind is title",
+            )
+        if _is_empty(text):
+            raise UsageError(
+                f"{path.name}, record {number}: its `{column}` is empty",
+                hint="leave out records without a text: there is nothing to learn from them, and no worker tags them",
             )
         found.append((text, spelled(record.get("label")) if labels else None, own_kind, record))
     means = meanings_of(
@@ -224,6 +248,22 @@ def read_rows(
         )
         for text, label, own_kind, record in found
     ]
+
+
+def _check_spelling(path: Path, record: Mapping[str, Any], read: Sequence[str]) -> None:
+    """Raise where a column would be read but for capitals or blanks in its name: its content would count as absent."""
+    for column in record:
+        plain = str(column).strip().lower()
+        if plain in read and plain not in record:
+            raise UsageError(
+                f"{path.name}: its column `{column}` is not read, `{plain}` would be",
+                hint=f"call the column `{plain}`, in small letters and without blanks, or otherwise altogether",
+            )
+
+
+def _is_empty(text: str) -> bool:
+    """Whether nothing of it reaches the model."""
+    return not text.strip() or (not text.isprintable() and not normalise(text).text)
 
 
 def set_name(path: Path) -> str:

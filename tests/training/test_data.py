@@ -112,6 +112,12 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     "headline.csv": (b"label,title,review\n1,Nice,It broke\n", "no column `text`, only label, title, review"),
     "named.csv": (b"review,label\nfine,1\n", "record 1: no column `text`, only review, label"),
     "null.jsonl": (b'{"text": null}\n', "record 1"),
+    "empty.csv": (b"text,label\nfine,1\n  ,0\n", r"empty\.csv, record 2: its `text` is empty"),
+    "invisible.csv": ("text,label\n\u200b\u200b,0\n".encode(), r"record 1: its `text` is empty"),
+    "capitals.csv": (b"text,Label\nfine,1\n", "its column `Label` is not read, `label` would be"),
+    "blank.csv": (b"text,label, kind\nfine,1,title\n", "its column ` kind` is not read"),
+    "later.jsonl": (b'{"text": "a", "label": 1}\n{"text": "b", "Label": 0}\n', "its column `Label`"),
+    "twice.csv": (b"text,label,text\nfine,1,bad\n", r"twice\.csv has 2 columns `text`"),
     "bad.parquet": (b"PAR1 and no more", "bad.parquet is not a Parquet file"),
     "bad.jsonl.gz": (b"no gzip", "cannot be read"),
     "cut.jsonl.gz": (gzip.compress(b'{"text": "a"}\n' * 100)[:-9], "cannot be read"),
@@ -126,6 +132,19 @@ def test_a_bad_file_is_refused_with_the_place_and_the_remedy(tmp_path: Path, nam
         read_rows(tmp_path / name)
     assert name in error.value.message
     assert error.value.hint
+
+
+def test_a_folder_is_told_from_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a folder") as error:
+        read_rows(tmp_path)
+    assert error.value.hint
+    with pytest.raises(UsageError, match="no such data file"):
+        read_rows(tmp_path / "x.jsonl")
+
+
+def test_a_label_that_nobody_reads_may_be_spelled_as_it_likes(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("text,Label,Source\nfine,good,shop\n")
+    assert read_rows(tmp_path / "x.csv", labels=False) == [Row("fine", source="x")]
 
 
 def test_a_title_may_stand_in_a_column_of_its_name(tmp_path: Path) -> None:
