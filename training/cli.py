@@ -20,6 +20,7 @@ from training.cli_options import (
     Seed,
     Tokens,
     Validation,
+    load_labelled,
     load_rows,
     load_sets,
 )
@@ -138,13 +139,12 @@ def finetune(
     from training.options import RecipeConfig
     from training.prepare import check_no_leak
     from training.runs import refuse_in_place
-    from training.sets import labelled_rows
     from training.train_config import TrainConfig
 
     refuse_in_place(out, Path(base))
     chosen = one_of("optimiser", optimiser, *RATES)
     meanings = parse_meanings(label or [])
-    rows = [row for path in files for row in labelled_rows(path, meanings)]
+    rows = load_labelled(files, label)
     check_servable(labels_by_kind(rows))
     sets = load_sets(validation, label)
     check_no_leak({"train": rows, "validation": [row for part in sets.values() for row in part]})

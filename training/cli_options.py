@@ -113,6 +113,19 @@ def load_rows(
     return result
 
 
+def load_labelled(files: list[Path], label: list[str] | None) -> list["Row"]:
+    """The labelled rows of all files; how many have no label is told on standard error."""
+    from training import processes
+
+    rows = load_rows(files, label, labelled=True)
+    labelled = [row for row in rows if row.label is not None]
+    if len(labelled) < len(rows) and processes.rank() == 0:
+        typer.echo(
+            f"{len(rows) - len(labelled)} of {len(rows)} rows have no label and are left out", err=True
+        )
+    return labelled
+
+
 def load_sets(files: list[Path] | None, label: list[str] | None = None) -> dict[str, list["Row"]]:
     """The labelled rows of the files as named sets of one kind."""
     from training.labels import parse_meanings

@@ -51,7 +51,8 @@ def prepare(
     )
     write_splits(out, prepared)
     for name, count in prepared.counts.items():
-        typer.echo(f"{name}: {count}")
+        unlabelled = sum(row.label is None for row in prepared.splits.get(name, ()))
+        typer.echo(f"{name}: {count}" + (f", {unlabelled} of them without label" if unlabelled else ""))
     if not prepared.counts["train"]:
         typer.echo("warning: no row is left to train on", err=True)
     for name, share in (("validation", validation_share), ("test", test_share)):

@@ -57,7 +57,7 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 def test_files_without_labels_or_with_foreign_ones_are_refused_before_training(tmp_path: Path) -> None:
     for content, said in (
         ("text,sentiment\nfine,1\n", "no labelled row: its columns are text, sentiment"),
-        ("", "it is empty"),
+        ("", "has no rows"),
         ("text,label\na,camera\nb,phone\n", "no worker can serve"),
         ("text,label\na,1\nb,5\n", "do not say what they mean"),
         ("text,label,kind\na,1,Shoes\nb,0,Shoes\nc,1,Phones\nd,0,Phones\n", "texts of kind `phones`"),

@@ -100,6 +100,7 @@ def test_one_command_makes_a_calibrated_and_scored_bundle_that_a_worker_serves(m
     check_no_leak(rows)
     counts = manifest["evaluation"]["split_counts"]
     assert counts["copies_dropped"] >= 3
+    assert counts["unlabelled_dropped"] == 1
     assert sum(map(len, rows.values())) + counts["copies_dropped"] == 303
     assert min(map(len, rows.values())) >= 20
     assert (manifest["name"], manifest["version"], manifest["max_tokens"]) == ("mine", "1", 32)
@@ -138,6 +139,7 @@ def test_it_prints_the_scores_beside_the_baselines_and_the_command_that_tries_it
     assert "| macro-F1 | ECE | called neutral |" in made.printed  # no test row is neutral
     assert f"TAGLINE_MODEL_BUNDLE={made.out / 'bundle'} tagline classify " in made.printed
     assert "copies_dropped: " in made.printed
+    assert "unlabelled_dropped: 1" in made.printed
     card = (made.out / "bundle" / "README.md").read_text(encoding="utf-8")
     assert "Made by `tagline train bundle` from first 7: fine-tuned on " in card
     assert "| test | " in card

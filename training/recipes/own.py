@@ -99,6 +99,8 @@ def make_bundle(
         test_rows=_labelled(test_rows),
         validation_rows=_labelled(validation_rows),
     )
+    given = [*rows, *validation_rows, *test_rows]
+    prepared.counts["unlabelled_dropped"] = len(given) - len(_labelled(given))
     if not prepared.splits["train"]:
         raise UsageError(
             "no row is left to train on: each stands in the validation or test files, too, or carries two labels",
