@@ -142,7 +142,7 @@ def _check_manifest(manifest: Mapping[str, Any]) -> None:
         first = error.errors(include_url=False)[0]
         raise UsageError(
             f"no worker would load this bundle: {'.'.join(map(str, first['loc']))} is {first['input']!r} ({first['msg']})",
-            hint="a name has up to 100 letters, digits, dots, hyphens and underscores, a version up to 50 characters",
+            hint="a name has up to 100 letters, digits, dots, hyphens and underscores, a version 1 to 50 characters",
         ) from error
 
 

@@ -313,11 +313,12 @@ ONE_LABEL = [Row(f"好 手机 {number}", "positive") for number in range(60)]
         (make_rows(30, seed=1), ("--validation", make_rows(30, seed=1)), "no row is left to train on", "other files"),
         (make_rows(300, seed=1), ("--validation", TITLES), "validation has rows of kind title, and train has none", "add"),
         (make_rows(300, seed=1), ("--name", "my bundle"), "no worker would load this bundle: name", "letters"),
+        (make_rows(300, seed=1), ("--version", ""), "no worker would load this bundle: version", "1 to 50"),
         (make_rows(300, seed=1), ("--max-tokens", 65), "65 tokens, and the encoder has 64 positions", "64"),
         ([Row(row.text, "camera" if row.label == "positive" else "phone") for row in make_rows(300, seed=1)], (),
          "no worker can serve the labels", "--label"),
     ],
-    ids=["few", "no test", "one label", "few titles", "one test label", "all held out", "another kind", "name", "tokens", "labels"],
+    ids=["few", "no test", "one label", "few titles", "one test label", "all held out", "another kind", "name", "version", "tokens", "labels"],
 )  # fmt: skip
 def test_what_makes_no_bundle_is_refused_before_anything_is_written(
     start: Path, tmp_path: Path, rows: list[Row], options: Sequence[object], said: str, hint: str

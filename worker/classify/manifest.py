@@ -41,7 +41,7 @@ class Manifest(BaseModel):
 
     format: Literal[1]
     name: str = Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    version: str = Field(max_length=50)
+    version: str = Field(min_length=1, max_length=50)
     created_at: str = ""
     normaliser: int
     max_tokens: int = Field(ge=8, le=8_192)
