@@ -66,6 +66,13 @@ class FinetuneConfig:
                 "--freezing is for --method full: the other methods freeze the encoder themselves",
                 hint="leave out one of the two",
             )
+        if self.train.layer_decay != 1 and (
+            self.freezing == "head" or (self.recipe.efficient and self.recipe.efficient.method == "prefix")
+        ):
+            raise UsageError(
+                "--layer-decay slows the layers beneath the head, and here none of them trains",
+                hint="leave it out",
+            )
         if self.recipe.adversarial != "none" and (
             self.recipe.efficient is not None or self.freezing in {"head", "top"}
         ):

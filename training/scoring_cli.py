@@ -137,8 +137,9 @@ def export(
     max_tokens: OwnTokens = None,
     storage: Annotated[str, typer.Option(help="int8 (rows) or float16.")] = "int8",
     neutral_share: Annotated[
-        float, typer.Option(min=0, max=1, help="For kinds without a neutral label, or doubtful texts.")
-    ] = 0.5,
+        float | None,
+        typer.Option(min=0, max=1, help="For kinds without a neutral label, or doubtful texts; 0.5."),
+    ] = None,
     licence: Annotated[str, typer.Option()] = "unspecified",
 ) -> None:
     """Write a bundle that the worker loads. Validation files set the temperatures, for texts with Chinese characters and without."""
@@ -147,7 +148,9 @@ def export(
     from training.evaluate import calibrate
     from training.export import ExportConfig, export_bundle
     from training.labels import lacking_kinds, parse_meanings
+    from training.model import labels_in, trained_folder
     from training.runs import max_tokens_of, model_files, refuse_in_place, write_run
+    from worker.errors import UsageError
 
     refuse_in_place(out, model)
     max_tokens = max_tokens_of(model, max_tokens)
@@ -155,6 +158,14 @@ def export(
     found = calibrate(
         model, load_sets(validation, label), load_rows(doubtful, labels=False), max_tokens=max_tokens
     )
+    if neutral_share is not None and all(
+        "neutral" in labels or kind in found.neutral
+        for kind, labels in labels_in(trained_folder(model)).items()
+    ):
+        raise UsageError(
+            "--neutral-share would do nothing: every kind has a neutral label, or doubtful texts that choose its share",
+            hint="leave it out",
+        )
     for warning in warnings_of(found.temperatures):
         typer.echo(warning, err=True)
     config = ExportConfig(
@@ -163,7 +174,7 @@ def export(
         max_tokens=max_tokens,
         storage=one_of("storage", storage, "int8", "float16"),
         temperatures=found.temperatures,
-        neutral_share=neutral_share,
+        neutral_share=0.5 if neutral_share is None else neutral_share,
         neutral_shares={kind: fitted["share"] for kind, fitted in found.neutral.items()},
         licence=licence,
         canaries=[(row.kind, row.text, str(row.label)) for row in known],

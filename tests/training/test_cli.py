@@ -181,11 +181,11 @@ def test_a_file_of_reviews_and_titles_is_scored_by_kind(both: Path, tmp_path: Pa
 def test_doubtful_texts_set_the_neutral_share(both: Path, tmp_path: Path) -> None:
     printed = _run(
         "export", "--model", both / "model", "--out", tmp_path, "--name", "both",
-        "--validation", both / "mixed.jsonl", "--doubtful", both / "doubtful.jsonl", "--neutral-share", 0.123,
+        "--validation", both / "mixed.jsonl", "--doubtful", both / "doubtful.jsonl",
     )  # fmt: skip
     manifest = read_json(tmp_path / "bundle.json")
     fitted = manifest["evaluation"]["neutral"]["review"]
-    assert manifest["kinds"]["review"]["neutral_share"] == fitted["share"] != 0.123
+    assert manifest["kinds"]["review"]["neutral_share"] == fitted["share"] != 0.5
     assert fitted["polar_called_neutral"] <= 0.03
     assert f"review: neutral share {fitted['share']}" in printed
     with pytest.raises(UsageError, match="no validation set"):
@@ -200,6 +200,16 @@ def test_doubtful_texts_set_the_neutral_share(both: Path, tmp_path: Path) -> Non
             "--doubtful",
             both / "doubtful.jsonl",
         )
+
+
+def test_a_neutral_share_is_refused_where_doubtful_texts_choose_it(both: Path, tmp_path: Path) -> None:
+    call = ("export", "--model", both / "model", "--name", "b", "--neutral-share", 0.123)
+    _run(*call, "--out", tmp_path / "a")
+    assert read_json(tmp_path / "a" / "bundle.json")["kinds"]["review"]["neutral_share"] == 0.123
+    more = ("--validation", both / "mixed.jsonl", "--doubtful", both / "doubtful.jsonl")
+    with pytest.raises(UsageError, match="--neutral-share would do nothing"):
+        _run(*call, *more, "--out", tmp_path / "b")
+    assert not (tmp_path / "b").exists()
 
 
 def test_rows_without_label_are_counted(base: Path, tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.training.rows import make_rows
 from training import model as models
+from training.efficient.methods import EfficientConfig
 from training.finetune import FinetuneConfig, finetune
 from training.model import Columns
 from training.options import RecipeConfig
@@ -56,6 +58,16 @@ def test_a_layer_that_is_named_twice_is_refused(base: Path, tmp_path: Path) -> N
     with pytest.raises(UsageError, match=r"layers .* once each"):
         finetune(str(base), make_rows(20, seed=1), {}, tmp_path / "run", config)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "only_the_head", [{"freezing": "head"}, {"recipe": RecipeConfig(efficient=EfficientConfig("prefix"))}]
+)
+def test_slower_layers_are_refused_where_no_layer_trains(only_the_head: dict[str, Any]) -> None:
+    FinetuneConfig(train=replace(QUICK, layer_decay=0.9), freezing="top", top_layers=1)
+    with pytest.raises(UsageError, match="--layer-decay") as error:
+        FinetuneConfig(train=replace(QUICK, layer_decay=0.9), **only_the_head)
+    assert error.value.hint
 
 
 def test_a_validation_set_that_has_the_name_of_a_score_is_refused(base: Path, tmp_path: Path) -> None:
