@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from training.batches import Example
+from training.readable import readable
 from training.runs import plain
 from worker.errors import UsageError
 
@@ -52,11 +53,12 @@ def save(value: Mapping[str, Any], path: Path) -> None:
 def load(path: Path, expected: Mapping[str, str]) -> dict[str, Any] | None:
     """The checkpoint, or None where there is none. ``expected``: :func:`identity` of the run that asks. Changes nothing.
 
-    :raises UsageError: it is another run's.
+    :raises UsageError: it is another run's, or damaged.
     """
     if not path.is_file():
         return None
-    stored: dict[str, Any] = torch.load(path, weights_only=True)
+    with readable(path, hint="remove it to train anew, or give a new --out folder"):
+        stored: dict[str, Any] = torch.load(path, weights_only=True)
     known = stored.get("identity", {})
     different = [text for key, text in _DIFFERENCES.items() if known.get(key) != expected[key]]
     if different:

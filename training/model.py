@@ -11,6 +11,7 @@ from safetensors.torch import save as weights_as_bytes
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
+from training.readable import readable
 from worker.classify.manifest import MANIFEST, TOKENIZER
 from worker.errors import UsageError
 
@@ -129,12 +130,13 @@ def _from_the_hub(name: str) -> Path:
 def load_tokenizer(folder: Path) -> Tokenizer:
     """The folder's tokenizer, with neither truncation nor padding: batching does both.
 
-    :raises UsageError: the folder has no ``tokenizer.json``.
+    :raises UsageError: the folder has no ``tokenizer.json``, or a damaged one.
     """
     path = folder / TOKENIZER
     if not path.is_file():
         raise UsageError(f"{folder} has no {TOKENIZER}")
-    tokenizer = Tokenizer.from_file(str(path))
+    with readable(path):
+        tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_truncation()
     tokenizer.no_padding()
     # As the worker reads text: a special piece that is written in a review is just characters.
@@ -156,9 +158,12 @@ def build(
     ``layers`` picks encoder layers by index. Weights that the checkpoint lacks (pooler, classifier) are drawn by ``seed``;
     a model that was trained here goes on with its own columns (:func:`with_columns`). Attention dropout is always 0.
     Attention is :data:`ATTENTION`.
+
+    :raises UsageError: as :func:`base_files`; a file of it is damaged, or its weights are those of another encoder.
     """
     folder = base_files(base)
-    config = BertConfig.from_pretrained(folder)
+    with readable(base):
+        config = BertConfig.from_pretrained(folder)
     torch.manual_seed(seed)
     config.hidden_dropout_prob = dropout
     config.attention_probs_dropout_prob = 0.0
@@ -166,16 +171,36 @@ def build(
     trained = Columns(known) if (known := labels_in(folder)) else None
     config.num_labels = (trained or columns).width
     config.architectures = ["BertForSequenceClassification"]
-    model = BertForSequenceClassification.from_pretrained(
-        folder,
-        config=config,
-        dtype=torch.float32,
-        ignore_mismatched_sizes=True,
-        attn_implementation=ATTENTION,
-    )
+    with readable(base):
+        loaded: Any = BertForSequenceClassification.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,
+            attn_implementation=ATTENTION,
+            output_loading_info=True,
+        )
+    model: BertForSequenceClassification = found_whole(base, loaded, drawn=("bert.pooler.", "classifier."))
     if trained is not None:
         with_columns(model, trained, columns)
     return keep_layers(model, layers) if layers is not None else model
+
+
+def found_whole(base: str, loaded: tuple[Any, Mapping[str, Any]], *, drawn: tuple[str, ...]) -> Any:
+    """The model, if all its weights came from the checkpoint but those that begin with one of ``drawn``: others would be random ones.
+
+    ``loaded``: the model and what transformers tells of the loading.
+
+    :raises UsageError: some are missing, or have another size.
+    """
+    model, told = loaded
+    lost = {*told["missing_keys"], *(name for name, *_ in told["mismatched_keys"])}
+    if random := sorted(name for name in lost if not name.startswith(drawn)):
+        raise UsageError(
+            f"{base} lacks {len(random)} weights of the encoder that its config.json names, or has them in another size: {random[0]}",
+            hint="take config.json and weights of one checkpoint",
+        )
+    return model
 
 
 def keep_layers(model: BertForSequenceClassification, layers: Sequence[int]) -> BertForSequenceClassification:
@@ -327,7 +352,7 @@ def adapters_folder(folder: Path) -> Path:
 def load(folder: Path) -> tuple[BertForSequenceClassification, Tokenizer, Columns]:
     """Read what :func:`save` wrote, in this folder or, of a run, in its ``model``.
 
-    :raises UsageError: there is no trained model.
+    :raises UsageError: there is no trained model, or a damaged one.
     """
     folder = trained_folder(folder)
     if (folder / ADAPTERS).is_file():
@@ -344,9 +369,10 @@ def load(folder: Path) -> tuple[BertForSequenceClassification, Tokenizer, Column
         raise UsageError(
             f"{folder} is not a trained model", hint="give the output folder of finetune or distil"
         )
-    model = BertForSequenceClassification.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation=ATTENTION
-    )
+    with readable(folder):
+        model = BertForSequenceClassification.from_pretrained(
+            folder, dtype=torch.float32, attn_implementation=ATTENTION
+        )
     return model, load_tokenizer(folder), Columns(labels_in(folder))
 
 
@@ -354,5 +380,6 @@ def labels_in(folder: Path) -> dict[str, tuple[str, ...]]:
     """The labels of every kind that a checkpoint was trained to answer here, in column order; none of any other."""
     if not (folder / COLUMNS).is_file():
         return {}
-    raw: Mapping[str, list[str]] = json.loads((folder / COLUMNS).read_text())
+    with readable(folder / COLUMNS):
+        raw: Mapping[str, list[str]] = json.loads((folder / COLUMNS).read_text())
     return {kind: tuple(labels) for kind, labels in raw.items()}

@@ -15,6 +15,7 @@ import transformers
 from training.data import file_digest
 from training.model import trained_folder
 from training.names import distinct_names
+from training.readable import readable
 from worker.classify.manifest import MANIFEST
 from worker.errors import UsageError
 
@@ -156,7 +157,10 @@ def max_tokens_of(model: Path, given: int | None) -> int:
     if given is not None:
         return given
     path = trained_folder(model) / LENGTH
-    return int(read_json(path)["max_tokens"]) if path.is_file() else MAX_TOKENS
+    if not path.is_file():
+        return MAX_TOKENS
+    with readable(path):
+        return int(read_json(path)["max_tokens"])
 
 
 def write_json(path: Path, value: Any) -> None:

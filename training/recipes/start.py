@@ -11,6 +11,7 @@ from training import model as models
 from training.data import Row
 from training.export import LoadedBundle, load_bundle
 from training.model import Columns
+from training.readable import readable
 from training.runs import max_tokens_of
 from training.scores import evaluate_folder
 from worker.classify.answers import LABELS
@@ -64,5 +65,6 @@ def open_start(base: str) -> Start:
             Path(base), name, loaded.columns, int(loaded.model.config.max_position_embeddings), loaded
         )
     folder = models.base_files(base)
-    positions = int(BertConfig.from_pretrained(folder).max_position_embeddings)
+    with readable(base):
+        positions = int(BertConfig.from_pretrained(folder).max_position_embeddings)
     return Start(folder, Path(base).resolve().name, Columns(models.labels_in(folder)), positions, None)
