@@ -202,25 +202,6 @@ def test_doubtful_texts_set_the_neutral_share(both: Path, tmp_path: Path) -> Non
         )
 
 
-def test_a_neutral_share_is_refused_where_doubtful_texts_choose_it(both: Path, tmp_path: Path) -> None:
-    call = ("export", "--model", both / "model", "--name", "b", "--neutral-share", 0.123)
-    _run(*call, "--out", tmp_path / "a")
-    assert read_json(tmp_path / "a" / "bundle.json")["kinds"]["review"]["neutral_share"] == 0.123
-    more = ("--validation", both / "mixed.jsonl", "--doubtful", both / "doubtful.jsonl")
-    with pytest.raises(UsageError, match="--neutral-share would do nothing"):
-        _run(*call, *more, "--out", tmp_path / "b")
-    assert not (tmp_path / "b").exists()
-
-
-def test_rows_without_label_are_counted(base: Path, tmp_path: Path) -> None:
-    write_rows(tmp_path / "mine.jsonl", [*make_rows(20, seed=1), Row("手机 ?"), Row("书 ?")])
-    files = (tmp_path / "mine.jsonl", "--out", tmp_path / "out")
-    printed = _run("finetune", *files, "--base", base, "--epochs", 0.1, "--max-tokens", 32)
-    assert "2 of 22 rows have no label and are left out" in printed
-    printed = _run("prepare", *files, "--validation-share", 0, "--test-share", 0)
-    assert "train: 22, 2 of them without label\n" in printed
-
-
 def test_more_tokens_than_positions_are_refused(both: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="64 positions"):
         _run("export", "--model", both / "model", "--out", tmp_path / "b", "--name", "b", "--max-tokens", 65)

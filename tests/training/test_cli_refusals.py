@@ -175,6 +175,24 @@ def test_what_is_read_is_not_written_over(
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 
+def test_a_neutral_share_is_refused_where_every_kind_has_a_neutral_label(
+    inputs: Path, tmp_path: Path
+) -> None:
+    call = ("export", "--model", inputs / "run", "--name", "a", "--neutral-share", 0.1)
+    with pytest.raises(UsageError, match="--neutral-share would do nothing"):
+        _run(*call, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_rows_without_label_are_counted(base: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "mine.jsonl", [*make_rows(20, seed=1), Row("手机 ?"), Row("书 ?")])
+    files = (tmp_path / "mine.jsonl", "--out", tmp_path / "out")
+    printed = _run("finetune", *files, "--base", base, "--epochs", 0.1, "--max-tokens", 32)
+    assert "2 of 22 rows have no label and are left out" in printed
+    printed = _run("prepare", *files, "--validation-share", 0, "--test-share", 0)
+    assert "train: 22, 2 of them without label\n" in printed
+
+
 def test_options_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
     write_rows(tmp_path / "mine.jsonl", make_rows(4, seed=1))
     mine = tmp_path / "mine.jsonl"
