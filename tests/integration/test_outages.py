@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from tests.conftest import wait_for_leaders
 from tests.fake_engine import answer
+from tests.hurt import kill_broker, pause_broker, resume_broker
 from tests.integration.arena import OUTPUT_TOPICS, Arena, WorkerProcess, review
 from tests.integration.judge import committed_now, judge, offsets_are_not_ahead
 from tests.integration.own_stack import stack_of_our_own
@@ -62,9 +63,9 @@ def test_a_broker_that_is_killed_and_comes_back_costs_only_time(
     own_stack: Stack, own_arena: Arena, mode: str
 ) -> None:
     worker = in_mid_stream(own_arena, mode, KAFKA_TRANSACTION_TIMEOUT_S="8")
-    own_stack.kill_broker()
+    kill_broker(own_stack)
     time.sleep(1)
-    own_stack.restart_broker()
+    own_stack.up(lambda _: None)
     finishes(own_arena, worker, mode)
 
 
@@ -73,9 +74,9 @@ def test_a_broker_that_hangs_for_longer_than_the_session_costs_only_time(
 ) -> None:
     mode = "exactly_once"
     worker = in_mid_stream(own_arena, mode, KAFKA_SESSION_TIMEOUT_S="1.5")
-    own_stack.pause_broker()
+    pause_broker(own_stack)
     time.sleep(4)
-    own_stack.resume_broker()
+    resume_broker(own_stack)
     finishes(own_arena, worker, mode)
 
 
@@ -83,12 +84,12 @@ def test_a_stop_while_the_broker_hangs_ends_in_time_and_loses_nothing(
     own_stack: Stack, own_arena: Arena
 ) -> None:
     worker = in_mid_stream(own_arena, "at_least_once", LIMITS_DRAIN_TIMEOUT_S="1")
-    own_stack.pause_broker()
+    pause_broker(own_stack)
     try:
         time.sleep(0.5)
         assert worker.stop() == ExitCode.DRAIN
     finally:
-        own_stack.resume_broker()
+        resume_broker(own_stack)
     own_arena.worker()
     own_arena.wait_for_outcomes(90)
     judge(own_arena, allow_duplicates=True)

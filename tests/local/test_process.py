@@ -53,7 +53,7 @@ def test_one_that_does_not_listen_is_forced(tmp_path: Path) -> None:
 
 
 def test_one_that_is_paused_is_alive_and_can_be_ended(sleeper: Started) -> None:
-    process.pause(sleeper)
+    process.send(sleeper, signal.SIGSTOP)
     assert process.is_alive(sleeper)
     assert process.end(sleeper, patience_s=10)
 

@@ -20,6 +20,7 @@ import redis
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from tests.hurt import kill_broker, kill_cache, pause_broker, resume_broker
 from worker.cli import main
 from worker.errors import DependencyError, ExitCode
 from worker.local import ports, process
@@ -99,10 +100,10 @@ def test_both_answer_and_a_second_up_starts_nothing(whole: Stack) -> None:
 def test_after_kill_9_kafka_returns_with_its_data_at_the_same_address(whole: Stack) -> None:
     bootstrap, topic = whole.addresses().bootstrap_servers, f"t{uuid.uuid4().hex}"
     remember(bootstrap, topic, b"still here")
-    whole.kill_broker()
+    kill_broker(whole)
     with pytest.raises(DependencyError, match="Kafka not running"):
         whole.addresses()
-    whole.restart_broker()
+    whole.up(ignore)
     assert whole.addresses().bootstrap_servers == bootstrap
     assert remembered(bootstrap, topic) == b"still here"
 
@@ -110,7 +111,7 @@ def test_after_kill_9_kafka_returns_with_its_data_at_the_same_address(whole: Sta
 def test_when_its_port_was_taken_meanwhile_kafka_moves_with_its_data(whole: Stack) -> None:
     bootstrap, topic, said = whole.addresses().bootstrap_servers, f"t{uuid.uuid4().hex}", list[str]()
     remember(bootstrap, topic, b"moved")
-    whole.kill_broker()
+    kill_broker(whole)
     with socket.create_server((ports.LOOPBACK, int(bootstrap.rpartition(":")[2]))):
         moved = whole.up(said.append).bootstrap_servers
     assert moved != bootstrap
@@ -129,19 +130,19 @@ def test_when_the_state_was_removed_kafka_returns_with_its_data(whole: Stack) ->
 def test_where_kafka_is_can_be_told_without_the_cache(whole: Stack) -> None:
     """As `local feed` needs it."""
     bootstrap = whole.addresses().bootstrap_servers
-    whole.kill_cache()
+    kill_cache(whole)
     assert whole.bootstrap_servers() == bootstrap
     with pytest.raises(DependencyError, match="the cache not running"):
         whole.addresses()
-    whole.restart_cache()
+    whole.up(ignore)
 
 
 def test_a_paused_kafka_does_not_answer_and_a_resumed_one_does(whole: Stack) -> None:
-    whole.pause_broker()
+    pause_broker(whole)
     assert [part.running for part in whole.status()] == [False, True]
     with pytest.raises(DependencyError, match="Kafka not running"):
         whole.bootstrap_servers()
-    whole.resume_broker()
+    resume_broker(whole)
     whole.up(ignore)
     assert [part.running for part in whole.status()] == [True, True]
 
@@ -263,7 +264,7 @@ def test_several_ups_at_once_start_one(light: Stack) -> None:
 
 def test_a_port_that_was_taken_meanwhile_is_left_to_who_has_it(light: Stack) -> None:
     before, said = light.up(ignore), list[str]()
-    light.kill_cache()
+    kill_cache(light)
     with socket.create_server((ports.LOOPBACK, int(before.redis_url.split(":")[2].partition("/")[0]))):
         after = light.up(said.append)
     assert after.redis_url != before.redis_url
@@ -273,7 +274,7 @@ def test_a_port_that_was_taken_meanwhile_is_left_to_who_has_it(light: Stack) -> 
 
 def test_a_shell_that_knows_the_address_of_before_is_told_to_forget_it(light: Stack) -> None:
     before = light.up(ignore).redis_url
-    light.kill_cache()
+    kill_cache(light)
     shell, said = Stack(light.folder, {**light._environment, CACHE_VARIABLE: before}), list[str]()
     with socket.create_server((ports.LOOPBACK, int(before.split(":")[2].partition("/")[0]))):
         after = shell.up(said.append).redis_url
@@ -288,7 +289,7 @@ def test_a_recorded_pid_that_now_belongs_to_another_is_left_alone(light: Stack, 
         [sys.executable, "-c", "import time; time.sleep(60)"], output=tmp_path / "out", environment=PLAIN
     )
     light.up(ignore)
-    light.kill_cache()
+    kill_cache(light)
     StateFile(light.folder).update(cache=process.Started(bystander.pid, bystander.after_boot_s - 1_000))
     assert not light.status()[1].running
     light.up(ignore)

@@ -80,16 +80,6 @@ def kill(process: Started) -> None:
     wait(process, 10.0)
 
 
-def pause(process: Started) -> None:
-    """Make the process hang: its connections stay open and nothing answers."""
-    send(process, signal.SIGSTOP)
-
-
-def resume(process: Started) -> None:
-    """Undo :func:`pause`."""
-    send(process, signal.SIGCONT)
-
-
 def wait(process: Started, patience_s: float) -> bool:
     """Wait until the process is gone; whether it is."""
     deadline = time.monotonic() + patience_s

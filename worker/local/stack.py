@@ -142,44 +142,6 @@ class Stack:
             if wipe:
                 progress(f"deleted what Kafka and the cache kept in {self.folder}")
 
-    # What tests of faults do to the parts. Each needs the part to be ours and started.
-
-    def kill_broker(self) -> None:
-        """End Kafka as a power cut would. Blocks until the process is gone."""
-        process.kill(self._our("Kafka", self._state.read().broker))
-
-    def pause_broker(self) -> None:
-        """Make Kafka hang: its connections stay open and nothing answers."""
-        process.pause(self._our("Kafka", self._state.read().broker))
-
-    def resume_broker(self) -> None:
-        """Undo :meth:`pause_broker`."""
-        process.resume(self._our("Kafka", self._state.read().broker))
-
-    def restart_broker(self, progress: Progress = lambda _: None) -> None:
-        """Stop Kafka if it runs and start it at the same address. Blocks until it answers."""
-        with self._state.locked(lambda: None):
-            broker.stop(self._our("Kafka", self._state.read().broker))
-            self._up_kafka(progress)
-
-    def kill_cache(self) -> None:
-        """End the cache's server as a power cut would; all it held is lost. Blocks until the process is gone."""
-        process.kill(self._our("the cache", self._state.read().cache))
-
-    def pause_cache(self) -> None:
-        """Make the cache hang: its connections stay open and nothing answers."""
-        process.pause(self._our("the cache", self._state.read().cache))
-
-    def resume_cache(self) -> None:
-        """Undo :meth:`pause_cache`."""
-        process.resume(self._our("the cache", self._state.read().cache))
-
-    def restart_cache(self, progress: Progress = lambda _: None) -> None:
-        """Stop the cache if it runs and start it, empty, at the same address. Blocks until it answers."""
-        with self._state.locked(lambda: None):
-            cache_server.stop(self._our("the cache", self._state.read().cache))
-            self._up_cache(progress)
-
     # Kafka
 
     @property
@@ -297,14 +259,6 @@ class Stack:
             f"the local stack in {self.folder} is not up: {what} not running",
             hint="`tagline local up` starts it",
         )
-
-    def _our(self, what: str, started: Started | None) -> Started:
-        if started is None:
-            raise DependencyError(
-                f"{what} of the stack in {self.folder} was not started here",
-                hint="`tagline local up` starts it",
-            )
-        return started
 
 
 def kafka_class_path(environment: Mapping[str, str], progress: Progress) -> str:
