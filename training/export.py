@@ -66,7 +66,6 @@ def export_bundle(
     *,
     evaluation: Mapping[str, Any] | None = None,
     origin: str = "",
-    created_at: datetime | None = None,
 ) -> dict[str, Any]:
     """Write the bundle and return its manifest. The canaries' answers come from the stored (quantised) weights, and nothing
     in ``out`` changes before they are right.
@@ -79,7 +78,7 @@ def export_bundle(
     state = {name: value for name, value in model.state_dict().items() if not name.endswith("position_ids")}
     stored = quantise_state(state) if config.storage == "int8" else half_state(state)
     model.load_state_dict(dequantise_state(stored), strict=False)
-    manifest = _manifest(columns, config, created_at or datetime.now(UTC))
+    manifest = _manifest(columns, config)
     manifest["canaries"] = _answered_canaries(model, tokenizer, columns, manifest["kinds"], config)
     manifest["evaluation"] = dict(evaluation or {})
     _check_manifest(manifest)
@@ -108,16 +107,16 @@ def check_export(columns: Columns, config: ExportConfig, *, positions: int) -> N
             f"the bundle shall read {config.max_tokens} tokens, and the encoder has {positions} positions",
             hint=f"give --max-tokens {positions}, or fewer",
         )
-    _check_manifest(_manifest(columns, config, datetime.now(UTC)))
+    _check_manifest(_manifest(columns, config))
 
 
-def _manifest(columns: Columns, config: ExportConfig, created_at: datetime) -> dict[str, Any]:
+def _manifest(columns: Columns, config: ExportConfig) -> dict[str, Any]:
     """What ``bundle.json`` holds before there are canaries, scores and files."""
     return {
         "format": 1,
         "name": config.name,
         "version": config.version,
-        "created_at": created_at.isoformat(timespec="seconds"),
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "normaliser": NORMALISER_VERSION,
         "max_tokens": config.max_tokens,
         "truncation": "head_tail",

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+BINS = 15
+"""Of confidence, for calibration."""
 
 
 @dataclass(frozen=True)
@@ -41,23 +43,23 @@ def f1_per_class(matrix: Ints) -> Floats:
     return np.asarray(2 * hits / np.maximum(1, matrix.sum(0) + matrix.sum(1)))
 
 
-def reliability(probabilities: Floats, gold: Ints, bins: int = 15) -> tuple[Floats, Floats, Ints]:
-    """Mean confidence, accuracy and count of ``bins`` equal-width bins of confidence; each array [bins]."""
+def reliability(probabilities: Floats, gold: Ints) -> tuple[Floats, Floats, Ints]:
+    """Mean confidence, accuracy and count of ``BINS`` equal-width bins of confidence; each array [bins]."""
     confidence = probabilities.max(-1)
     right = probabilities.argmax(-1) == gold
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    count = np.bincount(place, minlength=bins)
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    count = np.bincount(place, minlength=BINS)
     safe = np.maximum(1, count)
     return (
-        np.bincount(place, weights=confidence, minlength=bins) / safe,
-        np.bincount(place, weights=right.astype(float), minlength=bins) / safe,
+        np.bincount(place, weights=confidence, minlength=BINS) / safe,
+        np.bincount(place, weights=right.astype(float), minlength=BINS) / safe,
         count,
     )
 
 
-def expected_calibration_error(probabilities: Floats, gold: Ints, bins: int = 15) -> float:
+def expected_calibration_error(probabilities: Floats, gold: Ints) -> float:
     """Mean distance between confidence and accuracy over equal-width bins, weighted by their counts."""
-    confidence, right, count = reliability(probabilities, gold, bins)
+    confidence, right, count = reliability(probabilities, gold)
     return float((np.abs(confidence - right) * count).sum() / max(1, len(gold)))
 
 

@@ -139,7 +139,6 @@ def augmented(
     config: Augmentation,
     *,
     seed: int,
-    synonyms: Mapping[str, Sequence[str]] = SYNONYMS,
     back_translate: BackTranslate | None = None,
 ) -> list[Row]:
     """The rows, and after each its changed copies; a copy equal to its original is left out. Deterministic by seed."""
@@ -149,7 +148,7 @@ def augmented(
         result.append(row)
         if row.label is None:
             continue
-        copies = _copies(row.text, config, chooser, synonyms, back_translate)
+        copies = _copies(row.text, config, chooser, back_translate)
         result.extend(replace(row, text=text) for text in copies if text and text != row.text)
     return result
 
@@ -158,20 +157,17 @@ def _copies(
     text: str,
     config: Augmentation,
     chooser: random.Random,
-    synonyms: Mapping[str, Sequence[str]],
     back_translate: BackTranslate | None,
 ) -> Iterator[str]:
     for _ in range(config.copies):
-        yield changed(text, config, chooser, synonyms)
+        yield changed(text, config, chooser)
     if back_translate is not None:
         yield back_translate(text)
 
 
-def changed(
-    text: str, config: Augmentation, chooser: random.Random, synonyms: Mapping[str, Sequence[str]] = SYNONYMS
-) -> str:
+def changed(text: str, config: Augmentation, chooser: random.Random) -> str:
     """One changed copy of a text."""
-    for word, others in synonyms.items():
+    for word, others in SYNONYMS.items():
         pattern = rf"\b{re.escape(word)}\b" if word.isascii() else re.escape(word)
         if chooser.random() < config.synonym_share and re.search(pattern, text, re.IGNORECASE):
             text = re.sub(pattern, chooser.choice(list(others)), text, count=1, flags=re.IGNORECASE)

@@ -6,6 +6,8 @@ import re
 _CLITIC = re.compile(r"(?i)(n't|'(?:s|re|ve|ll|d|m))\b")
 _MARK = re.compile(r"([.,!?;:()\"])")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+SHORTEST_WORDS, LONGEST_WORDS = 4, 40
+"""Of a sentence that is worth reading alone."""
 
 
 def set_apart(text: str) -> str:
@@ -21,7 +23,7 @@ def vary_form(text: str, chooser: random.Random) -> str:
     return text.lower() if draw < 0.8 else set_apart(text.lower())
 
 
-def sentences(text: str, *, shortest_words: int = 4, longest_words: int = 40) -> list[str]:
-    """The sentences of a text whose length lies between the bounds."""
+def sentences(text: str) -> list[str]:
+    """The sentences of a text that are neither shorter nor longer than that."""
     parts = (part.strip() for part in _SENTENCE_END.split(text))
-    return [part for part in parts if shortest_words <= len(part.split()) <= longest_words]
+    return [part for part in parts if SHORTEST_WORDS <= len(part.split()) <= LONGEST_WORDS]

@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from worker.cache.connection import CUT_AFTER_S, Command, RedisConnection, fault_of
 from worker.cache.guard import Guard
@@ -33,14 +33,12 @@ class RedisWriter:
         *,
         ttl_s: int,
         queue_entries: int,
-        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._connection = connection
         self._guard = guard
         self._tag_key = tag_key
         self._ttl_s = ttl_s
         self._limit = queue_entries
-        self._jitter = jitter
         self._waiting: deque[Entry] = deque()
         self._changed = threading.Condition()
         self._closing = False
@@ -111,5 +109,5 @@ class RedisWriter:
             metrics.CACHE_WRITES.labels("stored").inc(len(batch) - len(refused))
 
     def _command(self, key: bytes, packed: bytes) -> Command:
-        expiry_s = max(1, round(self._ttl_s * (1 - JITTER * self._jitter())))
+        expiry_s = max(1, round(self._ttl_s * (1 - JITTER * random.random())))
         return (b"SET", key, seal(packed, key, self._tag_key), b"EX", expiry_s)

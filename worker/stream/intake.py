@@ -66,11 +66,23 @@ class Intake:
         limits: IntakeLimits,
         transactional: bool,
         journal: Journal,
-        on_progress: Callable[[int], None] = lambda _in_flight: None,
-        on_membership: Callable[[bool], None] = lambda _member: None,
+        on_progress: Callable[[int], None],
+        on_membership: Callable[[bool], None],
     ) -> None:
-        """``journal`` says what is suspected of having killed an earlier process; ``on_progress`` hears the records in flight at every turn of the loop, and of a look-up within it; ``on_membership`` hears True when the group
-        has said what this member shall read (perhaps nothing), and False when the group has thrown it out.
+        """Nothing is read before ``run``.
+
+        Args:
+            consumer: ours from now on: no other thread calls it.
+            topics: the inputs.
+            assignment: the partitions that are ours; written here, read by the publish thread.
+            stages: what micro-batches are handed to.
+            offsets: starting points and commits; they ask the same consumer.
+            limits: how much is read ahead, and how long a drain or a standstill may last.
+            transactional: whether publishing commits the offsets (exactly once).
+            journal: says what is suspected of having killed an earlier process.
+            on_progress: hears the records in flight at every turn of the loop, and of a look-up within it.
+            on_membership: hears True when the group has said what this member shall read (perhaps nothing), and False when the
+                group has thrown it out.
         """
         self._consumer = consumer
         self._topics = list(topics)
