@@ -29,8 +29,8 @@ from worker.stream.config import (
     open_admin,
     open_consumer,
     open_producer,
-    producer_config,
     reader_config,
+    tool_producer_config,
 )
 from worker.stream.errors import kafka_error
 
@@ -40,8 +40,6 @@ ANSWER_S = 15.0
 STALLED_AFTER_S = 180.0
 """Without any progress for this long a measurement is given up."""
 _LOOK_S = 0.2
-_QUIET = {"log_level": 2}
-"""What the client retries by itself, or says of a broker that is being stopped, is not the reader's concern."""
 
 Offsets = dict[tuple[str, int], int]
 """By topic and partition."""
@@ -62,8 +60,8 @@ class Traffic:
         self.source = f"/tagline/bench/{uuid.uuid4().hex[:12]}"
         """The `ce_source` by which outputs of this bench's workers are told from others."""
         self._settings = settings
-        self._admin = open_admin(admin_config(settings) | _QUIET)
-        self._producer = open_producer(producer_config(settings, None) | _QUIET | {"linger.ms": 1})
+        self._admin = open_admin(admin_config(settings))
+        self._producer = open_producer(tool_producer_config(settings) | {"linger.ms": 1})
         self._groups: list[str] = []
         self._topics: list[str] = []
         self._failed = 0

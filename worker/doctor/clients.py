@@ -4,10 +4,14 @@ from worker.cache.connection import RedisConnection
 from worker.doctor.finding import Finding, failed, ok
 from worker.errors import TaglineError
 from worker.settings import Settings
-from worker.stream.config import Config, consumer_config, open_consumer, open_producer, producer_config
-
-_QUIET: Config = {"log_level": 2}
-"""Critical only: that a broker does not answer is for another check to say."""
+from worker.stream.config import (
+    QUIET,
+    Config,
+    consumer_config,
+    open_consumer,
+    open_producer,
+    producer_config,
+)
 
 
 def kafka_configs(settings: Settings) -> tuple[Config, Config]:
@@ -35,8 +39,10 @@ def check_kafka(settings: Settings) -> list[Finding]:
     """Open the worker's consumer and producer and close them at once: what librdkafka refuses, it refuses here."""
     try:
         consumer, producer = kafka_configs(settings)
-        open_consumer(consumer | _QUIET).close()
-        open_producer(producer | _QUIET).close()
+        open_consumer(
+            {**consumer, **QUIET}
+        ).close()  # that a broker does not answer is for another check to say
+        open_producer({**producer, **QUIET}).close()
     except TaglineError as error:
         return [failed("clients", error.message, error.hint, error.exit_code)]
     return [ok("clients", "the Kafka client takes all of its properties")]

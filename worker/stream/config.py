@@ -19,7 +19,7 @@ from worker.stream.offsets import commit_answered
 
 Config = dict[str, Any]
 
-_TOOL_LOG_LEVEL = 2
+QUIET: Final[Mapping[str, int]] = {"log_level": 2}
 """Critical only: a command says once what failed; librdkafka would say it at every attempt, twenty times a second."""
 
 _NO_PROPERTIES = frozenset({"default.topic.config", "logger"})
@@ -217,12 +217,12 @@ def producer_config(
 
 def tool_producer_config(settings: Settings, transactional_id: str | None = None) -> Config:
     """The worker's producer for tools that send (`local feed`, `dlq redrive`), as quiet as the other clients of tools."""
-    return {"log_level": _TOOL_LOG_LEVEL} | producer_config(settings, transactional_id)
+    return {**QUIET, **producer_config(settings, transactional_id)}
 
 
 def admin_config(settings: Settings) -> Config:
     """For creating and describing topics, groups and offsets."""
-    return {"log_level": _TOOL_LOG_LEVEL} | _common(settings)
+    return {**QUIET, **_common(settings)}
 
 
 def reader_config(settings: Settings, group_id: str) -> Config:
@@ -231,22 +231,20 @@ def reader_config(settings: Settings, group_id: str) -> Config:
     `group_id` joins nothing; librdkafka wants one, and a tool that does commit gives its own. The end of a partition
     is reported as `_PARTITION_EOF`.
     """
-    return (
-        {"log_level": _TOOL_LOG_LEVEL}
-        | _common(settings)
-        | {
-            "group.id": group_id,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "earliest",
-            "isolation.level": "read_committed",
-            "check.crcs": True,
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 50,
-            "queued.min.messages": 1_000,
-            "queued.max.messages.kbytes": settings.kafka.queued_max_mb * 1024,
-        }
-    )
+    return {
+        **QUIET,
+        **_common(settings),
+        "group.id": group_id,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        "check.crcs": True,
+        "enable.partition.eof": True,
+        "fetch.wait.max.ms": 50,
+        "queued.min.messages": 1_000,
+        "queued.max.messages.kbytes": settings.kafka.queued_max_mb * 1024,
+    }
 
 
 def open_consumer(config: Config, *, logger: Logger | None = None) -> Consumer:
