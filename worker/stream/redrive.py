@@ -96,45 +96,43 @@ def redrive(
     group = redrive_group(settings)
     report = Report()
     with Reader(settings, group) as reader:
-        # The producer first: opening it settles what a killed redrive left open, so the ledger read next is final.
-        outbox = None if dry_run else _Outbox(settings, reader, group)
-        partitions = reader.partitions(topics)
-        ledgers = _ledgers(reader, partitions)
-        bounds = reader.bounds(partitions)
-        starts = {}
-        for partition, (low, _) in bounds.items():
-            ledgers[partition].add(0, low)
-            starts[partition] = ledgers[partition].base
-        ends = {partition: high for partition, (_, high) in bounds.items() if starts[partition] < high}
-        reader.start({partition: starts[partition] for partition in ends})
-        expected = dict(starts)
-        pace = _Pace(rate)
+        # The outbox first: opening it settles what a killed redrive left open, so the ledgers read next are final.
+        outbox = _DryRun() if dry_run else _Outbox(settings, reader, group, rate)
         try:
+            partitions = reader.partitions(topics)
+            ledgers = _ledgers(reader, partitions)
+            bounds = reader.bounds(partitions)
+            for partition, (low, _) in bounds.items():
+                ledgers[partition].add(0, low)
+            starts = {partition: ledgers[partition].base for partition in bounds}
+            ends = {partition: high for partition, (_, high) in bounds.items() if starts[partition] < high}
+            reader.start({partition: starts[partition] for partition in ends})
+            expected = dict(starts)
             for record in reader.up_to(ends):
-                if outbox is not None:
-                    outbox.commit_if_old()
+                outbox.commit_if_old()
                 partition = (record.topic, record.partition)
                 ledger = ledgers[partition]
                 ledger.add(expected[partition], record.offset)  # a gap: transaction markers, deleted records
                 expected[partition] = record.offset + 1
                 if record.offset in ledger:
                     report.already += 1
-                    continue
-                letter = read_dead_letter(record.headers)
-                verdict = selection.verdict(letter, int(time.time() * 1000) - record.timestamp_ms)
-                report.verdicts[verdict] += 1
-                if verdict != "redriven" or letter is None:
-                    continue
-                report.reasons[letter.reason] += 1
-                if outbox is not None:
-                    pace.wait(before_long_wait=outbox.commit)
+                elif (letter := _selected(record, selection, report)) is not None:
                     outbox.send(record, letter, partition, ledger)
-            if outbox is not None:
-                outbox.commit()
+            outbox.commit()
         finally:
-            if outbox is not None:
-                outbox.close()
+            outbox.close()
     return report
+
+
+def _selected(record: Record, selection: Selection, report: Report) -> DeadLetter | None:
+    """What the record's headers say, when it is to go back; counted either way."""
+    letter = read_dead_letter(record.headers)
+    verdict = selection.verdict(letter, int(time.time() * 1000) - record.timestamp_ms)
+    report.verdicts[verdict] += 1
+    if verdict != "redriven" or letter is None:
+        return None
+    report.reasons[letter.reason] += 1
+    return letter
 
 
 def _ledgers(reader: Reader, partitions: Sequence[Partition]) -> dict[Partition, Ledger]:
@@ -166,11 +164,28 @@ class _Pace:
         self._due = max(self._due, time.monotonic() - self._interval_s) + self._interval_s
 
 
+class _DryRun:
+    """An outbox that sends nothing."""
+
+    def send(self, record: Record, letter: DeadLetter, partition: Partition, ledger: Ledger) -> None:
+        pass
+
+    def commit_if_old(self) -> None:
+        pass
+
+    def commit(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 class _Outbox:
     """Sends in transactions: the records, and the ledgers that say they were sent."""
 
-    def __init__(self, settings: Settings, reader: Reader, group: str) -> None:
+    def __init__(self, settings: Settings, reader: Reader, group: str, rate: float | None) -> None:
         self._reader = reader
+        self._pace = _Pace(rate)
         self._producer: Producer = open_producer(tool_producer_config(settings, group))
         self._open_since: float | None = None
         self._count = 0
@@ -183,7 +198,8 @@ class _Outbox:
             raise kafka_error(error, "opening the redrive's transactions") from error
 
     def send(self, record: Record, letter: DeadLetter, partition: Partition, ledger: Ledger) -> None:
-        """Queue the original for the partition that it came from; commit when the batch is full."""
+        """Queue the original for the partition that it came from, when the rate allows; commit when the batch is full."""
+        self._pace.wait(before_long_wait=self.commit)
         original = OutboundMessage(letter.topic, record.key, record.value, redriven_headers(letter))
         # Whoever wrote it may place keys otherwise than we do, and a key's events must stay in one partition.
         if letter.topic not in self._homes:
