@@ -211,31 +211,7 @@ class Trainer:
     def _step(self, chosen: Sequence[Sequence[int]]) -> float:
         """Forward and backward over the accumulated batches, hooks, clip, one optimiser step. Returns the mean loss."""
         self.optimiser.zero_grad(set_to_none=True)
-        total = 0.0
-        for indices in chosen:
-            batch = collate(
-                [self.examples[i] for i in indices],
-                self.columns,
-                pad_id=self.pad_id,
-                epoch=self.state.epoch,
-            )
-            earlier = self._set_gradients_aside() if self.after_backward else {}
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
-                loss = self.objective(self.model, batch)
-            for step_hook in self.after_step:
-                loss = loss + step_hook.penalty()
-            loss = loss / len(chosen)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            total += float(loss.detach())
-            for hook in self.after_backward:
-                hook(
-                    StepContext(
-                        self.model, batch, self.objective, self.progress(), self.bfloat16, 1 / len(chosen)
-                    )
-                )
-            for name, gradient in earlier.items():
-                own = self.trainable[name].grad
-                self.trainable[name].grad = gradient if own is None else own.add_(gradient)
+        total = sum(self._backward(indices, of=len(chosen)) for indices in chosen)
         if not math.isfinite(total):
             raise UsageError(f"the loss is {total} at step {self.state.step}", hint="lower --lr")
         processes.average_gradients(self.trainable.values())
@@ -243,14 +219,38 @@ class Trainer:
         self.optimiser.step()
         for step_hook in self.after_step:
             step_hook.after_step(self.state.step)
-        if self.average is not None:
-            # A young average follows quickly, so that it does not remember the untrained head.
-            decay = min(self.config.average_decay, (1 + self.state.step) / (10 + self.state.step))
-            names = list(self.average)
-            torch._foreach_lerp_(  # the fused form; 200 single lerps cost a tenth of a step
-                [self.average[n] for n in names], [self.trainable[n].detach() for n in names], 1 - decay
-            )
+        self._follow_weights()
         return total
+
+    def _backward(self, indices: Sequence[int], *, of: int) -> float:
+        """Add the gradients of one batch of ``of`` that make a step. Returns its share of the step's loss."""
+        batch = collate(
+            [self.examples[i] for i in indices], self.columns, pad_id=self.pad_id, epoch=self.state.epoch
+        )
+        earlier = self._set_gradients_aside() if self.after_backward else {}
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            loss = self.objective(self.model, batch)
+        for step_hook in self.after_step:
+            loss = loss + step_hook.penalty()
+        loss = loss / of
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        for hook in self.after_backward:
+            hook(StepContext(self.model, batch, self.objective, self.progress(), self.bfloat16, 1 / of))
+        for name, gradient in earlier.items():
+            own = self.trainable[name].grad
+            self.trainable[name].grad = gradient if own is None else own.add_(gradient)
+        return float(loss.detach())
+
+    def _follow_weights(self) -> None:
+        """Move the average of the weights, if there is one, towards the weights of this step."""
+        if self.average is None:
+            return
+        # A young average follows quickly, so that it does not remember the untrained head.
+        decay = min(self.config.average_decay, (1 + self.state.step) / (10 + self.state.step))
+        names = list(self.average)
+        torch._foreach_lerp_(  # the fused form; 200 single lerps cost a tenth of a step
+            [self.average[n] for n in names], [self.trainable[n].detach() for n in names], 1 - decay
+        )
 
     def _set_gradients_aside(self) -> dict[str, torch.Tensor]:
         """The gradients so far, which are cleared: a perturbing hook needs the direction of its own batch alone."""
