@@ -19,6 +19,8 @@ from worker.errors import UsageError
 POOL_BATCHES = 32
 """Texts are sorted by length within pools of about this many batches: enough to make padding rare, small enough that
 every pool still mixes all sets."""
+TOKENS_PER_BATCH = 4_096
+"""Padded tokens of a batch where nothing is trained."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,16 @@ def pack_sorted(order: Sequence[int], lengths: Sequence[int], tokens: int) -> It
         batch.append(index)
     if batch:
         yield batch
+
+
+def in_batches(
+    examples: Sequence[Example], columns: Columns, *, pad_id: int
+) -> Iterator[tuple[list[int], Batch]]:
+    """All examples once, shortest first, for a model that does not train: the places of a batch's examples, and the batch."""
+    lengths = [len(example.ids) for example in examples]
+    order = sorted(range(len(examples)), key=lambda index: lengths[index])
+    for chosen in pack_sorted(order, lengths, TOKENS_PER_BATCH):
+        yield chosen, collate([examples[index] for index in chosen], columns, pad_id=pad_id)
 
 
 def collate(examples: Sequence[Example], columns: Columns, *, pad_id: int, epoch: int = 0) -> Batch:

@@ -6,12 +6,10 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from training.batches import Example, collate, pack_sorted
+from training.batches import Example, in_batches
 from training.metrics import Floats
 from training.model import Columns
 from training.objective import logits_of
-
-TOKENS_PER_BATCH = 4096
 
 
 def logits_for(
@@ -24,12 +22,9 @@ def logits_for(
 ) -> Floats:
     """Logits [examples, columns] of the model in evaluation mode."""
     model.train(False)
-    lengths = [len(example.ids) for example in examples]
-    order = sorted(range(len(examples)), key=lambda index: lengths[index])
     result = np.zeros((len(examples), columns.width))
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-        for chosen in pack_sorted(order, lengths, TOKENS_PER_BATCH):
-            batch = collate([examples[index] for index in chosen], columns, pad_id=pad_id)
+        for chosen, batch in in_batches(examples, columns, pad_id=pad_id):
             result[chosen] = logits_of(model, batch).numpy()
     return result
 

@@ -15,10 +15,9 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from training.batches import Example, collate, pack_sorted
+from training.batches import Example, in_batches
 from training.model import Columns
 from training.objective import logits_of
-from training.predict import TOKENS_PER_BATCH
 from training.quantise import quantise_rows
 from worker.classify.integers import IntegerWeight, exact_levels
 
@@ -31,8 +30,8 @@ SAMPLES_A_BATCH = 20_000
 class StaticInt8Linear(nn.Module):
     """A linear layer in integers. Input and output are float32 [..., width]; the input is cut to ``+-largest``."""
 
-    def __init__(self, linear: nn.Linear, largest: float, levels: int | None = None) -> None:
-        """Take the weights of ``linear``, one scale a row. The input has ``levels`` steps on each side of 0: as many as this CPU
+    def __init__(self, linear: nn.Linear, largest: float) -> None:
+        """Take the weights of ``linear``, one scale a row. The input has as many steps on each side of 0 as this CPU
         multiplies exactly.
 
         :raises ModelError: this build of PyTorch has no such operator.
@@ -40,7 +39,7 @@ class StaticInt8Linear(nn.Module):
         super().__init__()
         self.bias: torch.Tensor | None
         self.weight = IntegerWeight(*quantise_rows(linear.weight.detach()))
-        self.levels = exact_levels() if levels is None else levels
+        self.levels = exact_levels()
         self.zero = self.levels + 1  # the unsigned byte that stands for 0
         self.input_scale = max(largest, 1e-12) / self.levels
         self.register_buffer("bias", None if linear.bias is None else linear.bias.detach().float())
@@ -97,12 +96,10 @@ def _ranges(
         return look
 
     hooks = [layer.register_forward_pre_hook(watch(name)) for name, layer in linear.items()]
-    lengths = [len(example.ids) for example in examples]
-    order = sorted(range(len(examples)), key=lambda index: lengths[index])
     try:
         with torch.inference_mode():
-            for chosen in pack_sorted(order, lengths, TOKENS_PER_BATCH):
-                logits_of(model, collate([examples[index] for index in chosen], columns, pad_id=pad_id))
+            for _, batch in in_batches(examples, columns, pad_id=pad_id):
+                logits_of(model, batch)
     finally:
         for hook in hooks:
             hook.remove()

@@ -6,7 +6,6 @@ of a kind are its own, so the answers to reviews stay the same to the bit. Measu
 """
 
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,18 +15,17 @@ import torch
 from transformers import BertForSequenceClassification
 
 from training import model as models
-from training.batches import check_positions, collate, encode, pack_sorted
+from training.batches import check_positions, encode, in_batches
 from training.data import Row
 from training.finetune import pad_id_of
 from training.metrics import Floats
 from training.runs import copy_max_tokens
 from training.titles.functions import tone_of
 from training.titles.written import with_phrases
+from worker.classify.sentiment import has_han
 from worker.errors import UsageError
 
 KIND = "title"
-_HAN = re.compile(r"[\u4e00-\u9fff]")
-TOKENS_PER_BATCH = 4_096
 STRENGTH = 3.0
 """Inverse of the weights' penalty. Of 3, 10 and 30 none is better on the hand-labelled titles by more than their noise."""
 NEUTRAL_WEIGHT = 2.0
@@ -56,16 +54,13 @@ def refit_titles(folder: Path, rows: Sequence[Row], out: Path, *, max_tokens: in
         raise UsageError(f"titles of every tone are needed: {', '.join(labels)}")
     examples = encode(titles, tokenizer, columns, max_tokens=max_tokens)
     check_positions(examples, model)
-    lengths = [len(example.ids) for example in examples]
-    order = sorted(range(len(examples)), key=lambda index: lengths[index])
     pooled: Floats = np.zeros((len(examples), model.config.hidden_size))
     model.train(False)
     with torch.inference_mode():
-        for chosen in pack_sorted(order, lengths, TOKENS_PER_BATCH):
-            batch = collate([examples[index] for index in chosen], columns, pad_id=pad_id_of(tokenizer))
+        for chosen, batch in in_batches(examples, columns, pad_id=pad_id_of(tokenizer)):
             pooled[chosen] = _pooled(model, batch.input_ids, batch.attention_mask).numpy()
     weights = [
-        (NEUTRAL_WEIGHT if label == "neutral" else 1.0) * (1.0 if _HAN.search(text) else LATIN_WEIGHT)
+        (NEUTRAL_WEIGHT if label == "neutral" else 1.0) * (1.0 if has_han(text) else LATIN_WEIGHT)
         for label, text in zip(gold, texts, strict=True)
     ]
     fitted = LogisticRegression(C=STRENGTH, max_iter=2_000).fit(pooled, gold, sample_weight=weights)

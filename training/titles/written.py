@@ -7,6 +7,7 @@ from dataclasses import replace
 from training.data import Row
 from training.titles.functions import tone_of
 from training.titles.phrases import phrases
+from worker.classify.sentiment import has_han
 
 TONES = ("negative", "negative", "neutral", "positive")
 """Which phrase a copy gets, drawn evenly: conditions are rarest in collected titles, so they come twice."""
@@ -27,7 +28,7 @@ def with_phrases(titles: Sequence[Row], *, share: float, seed: int) -> list[Row]
     for row in titles:
         if chooser.random() >= share:
             continue
-        chinese = any("一" <= character <= "鿿" for character in row.text)
+        chinese = has_han(row.text)
         title = row.text
         if chooser.random() < SHORTENED:
             title = (
