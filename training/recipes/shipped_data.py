@@ -9,8 +9,9 @@ out, so is its headline.
 
 import random
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from training.data import Row, records
 from training.prepare import Prepared, check_no_leak, deduplicate, script_key, take_share, without
@@ -18,6 +19,7 @@ from training.recipes.augment_form import sentences, vary_form
 from training.reviews.judged import take_judged
 from training.reviews.written import written_reviews
 from training.titles.functions import tone_of
+from worker.classify.sentiment import has_han
 
 SEED = 20_261_123
 ENGLISH_SENTENCES = 36_000
@@ -141,114 +143,138 @@ def _unanimous(rows: list[dict[str, Any]], source: str) -> list[Row]:
     ]
 
 
+class _HeldOut(NamedTuple):
+    """What is scored on, and what is left of the sets that it was taken from."""
+
+    test: dict[str, list[Row]]
+    validation: dict[str, list[Row]]
+    shopping: list[Row]
+    amazon: list[Row]
+    headlines: list[Row]
+    titles: list[Row]
+
+    @property
+    def rows(self) -> list[Row]:
+        """All that nothing may be trained on."""
+        return [row for splits in (self.test, self.validation) for rows in splits.values() for row in rows]
+
+
 def prepare_shipped(folder: Path) -> Prepared:
     """All splits of the shipped bundle's training, checked for leaks.
 
     Splits: ``train``, ``unlabelled``, ``written``, ``judged``, ``validation_*``, ``test_*``, and ``validated``: the texts of the
-    validation splits that were judged, with that label. What is held out is drawn by :func:`training.prepare.script_key`, and what is
-    trained on is without copies of it in either script.
+    validation splits that were judged, with that label.
     """
     sets = read_sets(folder)
     counts: dict[str, int] = {}
+    held_out = _hold_out(sets, counts)
+    trained_on = _to_train_on(sets, held_out, counts)
+    validated = [row for rows in held_out.validation.values() for row in rows if row.kind == "review"]
+    splits = {
+        **trained_on,
+        "validated": take_judged(validated)[0],
+        **held_out.validation,
+        **held_out.test,
+    }
+    everything = [row for rows in trained_on.values() for row in rows]
+    for name, rows in {**held_out.validation, **held_out.test}.items():
+        check_no_leak({"trained on": everything, name: rows})
+    return Prepared(splits, counts | {name: len(rows) for name, rows in splits.items()})
+
+
+def _hold_out(sets: dict[str, list[Row]], counts: dict[str, int]) -> _HeldOut:
+    """Take the test rows first, then the validation rows, without copies of either in the other; adds to ``counts``.
+
+    Drawn by :func:`training.prepare.script_key`, so that they stay what they were; what is trained on is without their copies in either script.
+    """
+    deduplicated = partial(deduplicate, key_of=script_key)
+    apart_from = partial(without, key_of=script_key)
+    share_of = partial(take_share, key_of=script_key)
     chn_test, chn_dev, sst2 = sets["chn_test"], sets["chn_dev"], sets["sst2_dev"]
     test_written = written_reviews("held_out")
-    held: list[Row] = [*chn_test, *sst2, *test_written]
 
-    shopping, counts["shopping_copies"], counts["shopping_conflicts"] = deduplicate(
-        sets["shopping"], script_key
+    shopping, counts["shopping_copies"], counts["shopping_conflicts"] = deduplicated(sets["shopping"])
+    shopping, counts["shopping_dropped_as_chn_test"] = apart_from(shopping, chn_test)
+    test_shop, shopping = share_of(shopping, round(0.05 * len(sets["shopping"])), seed=SEED)
+    chn_dev, counts["chn_dev_dropped_as_test"] = apart_from(
+        deduplicated(chn_dev)[0], [*chn_test, *sst2, *test_written, *test_shop]
     )
-    shopping, counts["shopping_dropped_as_chn_test"] = without(shopping, chn_test, script_key)
-    test_shop, shopping = take_share(
-        shopping, round(0.05 * len(sets["shopping"])), seed=SEED, key_of=script_key
-    )
-    held += test_shop
-    chn_dev, counts["chn_dev_dropped_as_test"] = without(
-        deduplicate(chn_dev, script_key)[0], held, script_key
-    )
-    shopping, counts["shopping_dropped_as_chn_dev"] = without(shopping, chn_dev, script_key)
-    validation_shop, shopping = take_share(shopping, 1_500, seed=SEED + 1, key_of=script_key)
+    shopping, counts["shopping_dropped_as_chn_dev"] = apart_from(shopping, chn_dev)
+    validation_shop, shopping = share_of(shopping, 1_500, seed=SEED + 1)
     # As the test set's clean rows: copies within ChnSentiCorp often carry another label.
-    validation_chn, counts["chn_dev_dropped_as_copies"] = without(chn_dev, sets["chn_train"], script_key)
+    validation_chn, counts["chn_dev_dropped_as_copies"] = apart_from(chn_dev, sets["chn_train"])
 
-    pairs = list(zip(sets["amazon"], sets["headline"], strict=True))
-    by_review = {id(review): headline for review, headline in pairs}
-    amazon, counts["amazon_copies"], counts["amazon_conflicts"] = deduplicate(sets["amazon"], script_key)
-    test_amazon, amazon = take_share(amazon, 1_000, seed=SEED + 2, key_of=script_key)
-    validation_amazon, amazon = take_share(amazon, 400, seed=SEED + 3, key_of=script_key)
-    headlines = [by_review[id(row)] for row in amazon if by_review[id(row)].text.strip()]
-    validation_headlines = [
-        by_review[id(row)] for row in validation_amazon if by_review[id(row)].text.strip()
-    ]
+    headline_of = {id(row): headline for row, headline in zip(sets["amazon"], sets["headline"], strict=True)}
+    amazon, counts["amazon_copies"], counts["amazon_conflicts"] = deduplicated(sets["amazon"])
+    test_amazon, amazon = share_of(amazon, 1_000, seed=SEED + 2)
+    validation_amazon, amazon = share_of(amazon, 400, seed=SEED + 3)
+    headlines, validation_headlines = (
+        [headline_of[id(row)] for row in rows if headline_of[id(row)].text.strip()]
+        for rows in (amazon, validation_amazon)
+    )
 
-    titles = deduplicate(sets["title"], script_key)[0]
-    test_title, titles = take_share(titles, 1_200, seed=SEED + 4, key_of=script_key)
-    validation_title, titles = take_share(titles, 500, seed=SEED + 5, key_of=script_key)
+    titles = deduplicated(sets["title"])[0]
+    test_title, titles = share_of(titles, 1_200, seed=SEED + 4)
+    validation_title, titles = share_of(titles, 500, seed=SEED + 5)
 
-    aspect_zh_test = deduplicate(sets["aspect_zh_test"], script_key)[0]
-    aspect_en_test = deduplicate(sets["aspect_en_test"], script_key)[0]
-    held += [*test_amazon, *test_title, *aspect_zh_test, *aspect_en_test]
-    validation_parts = {
+    test = {
+        "test_chn": chn_test,
+        "test_shop": test_shop,
+        "test_amazon": test_amazon,
+        "test_sst2": sst2,
+        "test_aspect_zh": deduplicated(sets["aspect_zh_test"])[0],
+        "test_aspect_en": deduplicated(sets["aspect_en_test"])[0],
+        "test_written": test_written,
+        "test_title": test_title,
+    }
+    tested = [row for rows in test.values() for row in rows]
+    validation = {
         "validation_chn": validation_chn,
         "validation_shop": validation_shop,
         "validation_amazon": validation_amazon,
-        "validation_headline": deduplicate(validation_headlines, script_key)[0],
+        "validation_headline": deduplicated(validation_headlines)[0],
         "validation_written": written_reviews("validation"),
         "validation_title": validation_title,
     }
-    for name, rows in validation_parts.items():
-        validation_parts[name] = without(rows, held, script_key)[0]
-    validation = [row for rows in validation_parts.values() for row in rows]
+    validation = {name: apart_from(rows, tested)[0] for name, rows in validation.items()}
+    return _HeldOut(test, validation, shopping, amazon, headlines, titles)
 
+
+def _to_train_on(
+    sets: dict[str, list[Row]], held_out: _HeldOut, counts: dict[str, int]
+) -> dict[str, list[Row]]:
+    """The splits ``train``, ``unlabelled``, ``written`` and ``judged``, without what is held out; adds to ``counts``."""
+    held = held_out.rows
     chooser = random.Random(SEED)
-    english = [*amazon, *headlines, *sets["aspect_en_train"]]
-    chinese = [*shopping, *sets["chn_train"], *sets["aspect_zh_train"]]
+    english = [*held_out.amazon, *held_out.headlines, *sets["aspect_en_train"]]
+    chinese = [*held_out.shopping, *sets["chn_train"], *sets["aspect_zh_train"]]
     labelled, counts["train_copies"], counts["train_conflicts"] = deduplicate([*chinese, *english])
-    labelled, counts["train_dropped_as_held_out"] = without(labelled, [*held, *validation])
+    labelled, counts["train_dropped_as_held_out"] = without(labelled, held)
     is_english = {id(row) for row in english}
     labelled = [
         replace(row, text=vary_form(row.text, chooser)) if id(row) in is_english else row for row in labelled
     ]
     titles, counts["titles_dropped_as_held_out"] = without(
-        with_written_conditions(titles, chooser), held + validation
+        with_written_conditions(held_out.titles, chooser), held
     )
 
     pool = [
         Row(vary_form(part, chooser), None, "review", "", "amazon_sentence")
-        for r in amazon
-        for part in sentences(r.text)
+        for row in held_out.amazon
+        for part in sentences(row.text)
     ]
     chooser.shuffle(pool)
     unlabelled = deduplicate([*sets["unlabelled"], *pool[:ENGLISH_SENTENCES]])[0]
-    unlabelled, counts["unlabelled_dropped_as_held_out"] = without(
-        unlabelled, [*held, *validation, *labelled]
-    )
+    unlabelled, counts["unlabelled_dropped_as_held_out"] = without(unlabelled, [*held, *labelled])
     corrected, labelled = take_judged(labelled)
     judged, unlabelled = take_judged(unlabelled)
-    written, counts["written_dropped_as_held_out"] = without(
-        deduplicate(written_reviews("train"))[0], [*held, *validation]
-    )
-
-    splits = {
+    written, counts["written_dropped_as_held_out"] = without(deduplicate(written_reviews("train"))[0], held)
+    return {
         "train": [*labelled, *titles],
         "unlabelled": unlabelled,
         "written": written,
         "judged": [*corrected, *judged],
-        "validated": take_judged(row for row in validation if row.kind == "review")[0],
-        **validation_parts,
-        "test_chn": chn_test,
-        "test_shop": test_shop,
-        "test_amazon": test_amazon,
-        "test_sst2": sst2,
-        "test_aspect_zh": aspect_zh_test,
-        "test_aspect_en": aspect_en_test,
-        "test_written": test_written,
-        "test_title": test_title,
     }
-    trained_on = [*splits["train"], *unlabelled, *written, *splits["judged"]]
-    for name, rows in splits.items():
-        if name.startswith(("test_", "validation_")):
-            check_no_leak({"trained on": trained_on, name: rows})
-    return Prepared(splits, counts | {name: len(rows) for name, rows in splits.items()})
 
 
 def with_written_conditions(titles: list[Row], chooser: random.Random) -> list[Row]:
@@ -261,7 +287,7 @@ def with_written_conditions(titles: list[Row], chooser: random.Random) -> list[R
         draw = chooser.random()
         if draw > 0.2:
             continue
-        chinese = any("一" <= character <= "鿿" for character in row.text)
+        chinese = has_han(row.text)
         conditions, praise = (_CONDITIONS_ZH, _PRAISE_ZH) if chinese else (_CONDITIONS_EN, _PRAISE_EN)
         phrase = chooser.choice(conditions if draw < 0.14 else praise)
         gap = chooser.choice(("", " ")) if chinese else " "
