@@ -17,7 +17,7 @@ from worker.contracts.tagged import ModelRef
 from worker.contracts.topics import INPUT_TOPICS, LISTINGS_CREATED, REVIEWS_POSTED
 from worker.pipeline.classify import Classify
 from worker.pipeline.conclude import Conclude
-from worker.pipeline.flight import Flight
+from worker.pipeline.in_flight import TextsInFlight
 from worker.pipeline.prepare import RECURRING_CHARACTERS, Prepare
 from worker.settings import CacheSettings, RedisSettings
 from worker.signals.outputs import OutputWriter
@@ -31,14 +31,14 @@ class Bench:
     """The three stages on one thread, with a fake model and the in-process cache."""
 
     def __init__(self, *, memory: int = 1_000) -> None:
-        self.engine, self.flight = FakeEngine(), Flight()
+        self.engine, self.in_flight = FakeEngine(), TextsInFlight()
         self.cache = Cache.from_settings(
             RedisSettings(url=None),
             CacheSettings(memory_entries=memory, secret=SecretStr("")),
             identity="fake",
         )
-        self.prepare = Prepare(self.engine, self.cache, self.flight, record_bytes=100_000)
-        self.classify = Classify(self.engine, self.cache, self.flight)
+        self.prepare = Prepare(self.engine, self.cache, self.in_flight, record_bytes=100_000)
+        self.classify = Classify(self.engine, self.cache, self.in_flight)
         writer = OutputWriter(ce_source="/t", model=ModelRef(name="m", digest="0" * 12, precision=None))
         self.conclude = Conclude(writer, group="g", version="1", now=lambda: NOW)
 
@@ -142,7 +142,7 @@ def test_a_text_on_its_way_is_awaited_not_classified_again() -> None:
     bench.conclude(second)
     assert bench.engine.classified == ["the same", "new"]
     assert [probabilities(outcome) for outcome in second.outcomes] == [answer("the same"), answer("new")]
-    assert len(bench.flight) == 0
+    assert len(bench.in_flight) == 0
 
 
 def test_a_text_that_fails_on_its_way_fails_for_everybody_who_waits_for_it_and_is_tried_again_later() -> None:
@@ -205,4 +205,4 @@ def test_fuzzed_micro_batches_lose_no_record(seed: int) -> None:
             if outcome.kind == "rejected":
                 (letter,) = outcome.messages
                 assert (letter.key, letter.value) == (one.key, one.value)
-    assert len(bench.flight) == 0
+    assert len(bench.in_flight) == 0

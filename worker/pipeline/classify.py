@@ -5,7 +5,7 @@ from typing import Protocol
 from worker.cache.tiers import Cache, Remembered
 from worker.classify.answers import CallStats, ClassifyError, Probabilities
 from worker.classify.engine import Call
-from worker.pipeline.flight import Flight
+from worker.pipeline.in_flight import TextsInFlight
 from worker.pipeline.prepare import Work
 from worker.stream.microbatch import MicroBatch
 from worker.telemetry import metrics
@@ -28,10 +28,10 @@ class Classify:
     of them already computes the next one's.
     """
 
-    def __init__(self, classifier: Classifier, cache: Cache, flight: Flight) -> None:
+    def __init__(self, classifier: Classifier, cache: Cache, in_flight: TextsInFlight) -> None:
         self._classifier = classifier
         self._cache = cache
-        self._flight = flight
+        self._in_flight = in_flight
 
     def __call__(self, batch: MicroBatch) -> None:
         """Fill the slots of ``batch.work``. Blocks for the forward; raises only what ends the worker."""
@@ -51,4 +51,4 @@ class Classify:
         if stats.tokens:
             metrics.PADDING_SHARE.set(stats.padding / (stats.tokens + stats.padding))
         for slot in work.unknown:
-            self._flight.land(slot)
+            self._in_flight.remove(slot)

@@ -11,7 +11,7 @@ from worker.classify.engine import Call
 from worker.classify.normalise import normalise
 from worker.contracts.envelope import Inbound, Rejection, Skip, decode
 from worker.contracts.reasons import Reason
-from worker.pipeline.flight import Flight, Slot
+from worker.pipeline.in_flight import Slot, TextsInFlight
 from worker.stream.microbatch import MicroBatch
 from worker.stream.record import Record
 from worker.telemetry import metrics
@@ -64,10 +64,10 @@ class Prepare:
     cannot be used leaves as a rejection.
     """
 
-    def __init__(self, model: Model, cache: Cache, flight: Flight, *, record_bytes: int) -> None:
+    def __init__(self, model: Model, cache: Cache, in_flight: TextsInFlight, *, record_bytes: int) -> None:
         self._model = model
         self._cache = cache
-        self._flight = flight
+        self._in_flight = in_flight
         self._record_bytes = record_bytes
         self._recurring = lru_cache(maxsize=RECURRING_TEXTS)(self._name)
 
@@ -93,7 +93,7 @@ class Prepare:
         known = asked.get(key)
         if known is not None:
             return Item(decoded, text, known[0], cut_short)
-        slot = self._flight.find(key)
+        slot = self._in_flight.find(key)
         if slot is None:
             slot = Slot(key)
             asked[key] = (slot, (decoded.kind, text, False))
@@ -116,6 +116,6 @@ class Prepare:
             if slot.result is None:
                 work.unknown.append(slot)
                 texts.append(text)
-                self._flight.board(slot)
+                self._in_flight.add(slot)
         if texts:
             work.call = self._model.begin(self._model.prepare(texts))

@@ -19,8 +19,8 @@ from worker.contracts.topics import INPUT_TOPICS, TOPICS
 from worker.errors import DataError
 from worker.pipeline.classify import Classify
 from worker.pipeline.conclude import Conclude
-from worker.pipeline.flight import Flight
 from worker.pipeline.guard import Guard
+from worker.pipeline.in_flight import TextsInFlight
 from worker.pipeline.line import Line
 from worker.pipeline.prepare import Prepare
 from worker.settings import KafkaSettings, ModelSettings, Settings
@@ -95,14 +95,16 @@ def _run(
     health: HealthState,
     journal: Journal,
 ) -> None:
-    assignment, flight = Assignment(), Flight()
+    assignment, in_flight = Assignment(), TextsInFlight()
     publisher = _publisher(settings, assignment)
     consumer = open_consumer(consumer_config(settings, stats_cb=observe_statistics), logger=kafka_log)
     require_topics(consumer)
     health.ready["kafka"] = True
     line = Line(
-        prepare=journal.opened_by(Prepare(engine, cache, flight, record_bytes=settings.limits.record_bytes)),
-        classify=journal.closed_by(Classify(engine, cache, flight)),
+        prepare=journal.opened_by(
+            Prepare(engine, cache, in_flight, record_bytes=settings.limits.record_bytes)
+        ),
+        classify=journal.closed_by(Classify(engine, cache, in_flight)),
         conclude=Conclude(
             _writer(settings, engine),
             group=settings.kafka.group_id,

@@ -1,4 +1,4 @@
-"""Texts on their way: one slot per distinct text, shared by every record that carries it.
+"""Texts on their way through the model: one slot for each distinct text, shared by every record that carries it.
 
 A text that is already in flight is awaited, not classified again. Nobody has to wait for it in code: micro-batches pass
 the classify stage in order, so by the time a later one leaves the classify stage, the slot of the earlier one is filled.
@@ -19,11 +19,11 @@ class Slot:
     """Reason code when this one text could not be classified."""
 
 
-class Flight:
+class TextsInFlight:
     """The slots that the device has not filled yet.
 
-    The prepare thread boards, the classify thread lands. Both touch only single dictionary items, which CPython makes
-    atomic. A text that lands between a look-up in the cache and one in here is classified twice, with the same bits.
+    The prepare thread adds, the classify thread removes. Both touch only single dictionary items, which CPython makes
+    atomic. A text that is removed between a look-up in the cache and one in here is classified twice, with the same bits.
     """
 
     def __init__(self) -> None:
@@ -36,10 +36,10 @@ class Flight:
         """The slot of a text that is on its way, if there is one."""
         return self._slots.get(key)
 
-    def board(self, slot: Slot) -> None:
+    def add(self, slot: Slot) -> None:
         """A text is on its way from now on."""
         self._slots[slot.key] = slot
 
-    def land(self, slot: Slot) -> None:
+    def remove(self, slot: Slot) -> None:
         """A text has its answer and, if it is a good one, is in the cache."""
         self._slots.pop(slot.key, None)
