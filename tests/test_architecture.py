@@ -22,10 +22,10 @@ MAY_IMPORT = {
     "stream": FOUNDATION,
     "pipeline": FOUNDATION | {"stream", "classify", "cache", "signals"},
 }
-"""Room to the rooms that it may import besides itself. Rooms not named here (commands, demo, doctor...) stand above."""
+"""Package to the packages that it may import besides itself. Those not named here (commands, demo, doctor...) stand above."""
 
 
-def rooms() -> dict[str, list[Path]]:
+def packages() -> dict[str, list[Path]]:
     """Top-level module or package of the worker to its files."""
     found: dict[str, list[Path]] = {}
     for path in (PROJECT / "worker").rglob("*.py"):
@@ -42,26 +42,26 @@ def imported(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("room", sorted(MAY_IMPORT))
-def test_a_room_imports_only_what_lies_below_it(room: str) -> None:
-    files = rooms()[room]
+@pytest.mark.parametrize("package", sorted(MAY_IMPORT))
+def test_a_package_imports_only_what_lies_below_it(package: str) -> None:
+    files = packages()[package]
     used = {
         (path.name, name.split(".")[1])
         for path in files
         for name in imported(path)
         if name.startswith("worker.") and name != "worker.__version__"
     }
-    assert {(file, other) for file, other in used if other not in MAY_IMPORT[room] | {room}} == set()
+    assert {(file, other) for file, other in used if other not in MAY_IMPORT[package] | {package}} == set()
 
 
 def test_the_worker_never_imports_training() -> None:
-    for files in rooms().values():
+    for files in packages().values():
         for path in files:
             assert not any(name.split(".")[0] == "training" for name in imported(path)), path
 
 
 @pytest.mark.parametrize(
-    ("room", "libraries"),
+    ("package", "libraries"),
     [
         ("classify", {"confluent_kafka", "redis"}),
         ("stream", {"torch", "transformers", "redis"}),
@@ -73,6 +73,6 @@ def test_the_worker_never_imports_training() -> None:
         ("contracts", {"torch", "transformers", "confluent_kafka", "redis"}),
     ],
 )
-def test_a_room_does_not_know_libraries_of_another(room: str, libraries: set[str]) -> None:
-    for path in rooms()[room]:
+def test_a_package_does_not_know_libraries_of_another(package: str, libraries: set[str]) -> None:
+    for path in packages()[package]:
         assert {name.split(".")[0] for name in imported(path)}.isdisjoint(libraries), path

@@ -296,8 +296,8 @@ def with_config(name: str, **config: str) -> dict[str, TopicFacts]:
     return found | {name: replace(found[name], config=changed)}
 
 
-def judge_topics(found: dict[str, TopicFacts], brokers: int = 3, message_max_bytes: int = 4_000_000) -> list:
-    return topics.judge(found, brokers, message_max_bytes)
+def judge_topics(found: dict[str, TopicFacts], brokers: int = 3) -> list:
+    return topics.judge(found, brokers, 4_000_000)
 
 
 def test_topics_as_declared_are_fine_on_three_brokers_and_on_one() -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -11,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.direct_http import DIRECT
 from tests.faults.stack import COMMAND
+from tests.loopback import DIRECT, free_port
 
 TERM_TIMEOUT_S = 45.0
 """Longer than the worker's own drain time-out."""
@@ -89,7 +88,7 @@ class Fleet:
     def start(self, slot: str, extra: Mapping[str, str] | None = None) -> Worker:
         """Start a worker; the name is the slot and a running number."""
         name = f"{slot}-{len(self.workers)}"
-        port = _free_port()
+        port = free_port()
         log = self._folder / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -168,11 +167,5 @@ def grown(before: Resources, after: Resources) -> list[str]:
     return found
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _tail(log: Path, lines: int = 12) -> str:
-    return "\n".join(f"    {line[:400]}" for line in log.read_text(errors="replace").splitlines()[-lines:])
+def _tail(log: Path) -> str:
+    return "\n".join(f"    {line[:400]}" for line in log.read_text(errors="replace").splitlines()[-12:])

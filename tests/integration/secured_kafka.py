@@ -19,7 +19,7 @@ from confluent_kafka.admin import (
 )
 
 from tests.certificates import Authority
-from tests.integration.redis_faults import wait_until
+from tests.waiting import wait_until
 from worker.local import broker, java
 from worker.local.broker import Broker
 from worker.local.ports import LOOPBACK, find_free

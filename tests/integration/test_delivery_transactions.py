@@ -7,9 +7,9 @@ import time
 import pytest
 from confluent_kafka import Producer
 
-from tests.direct_http import DIRECT
 from tests.integration.arena import Arena, WorkerProcess
 from tests.integration.judge import judge
+from tests.loopback import DIRECT
 from worker.errors import ExitCode
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]

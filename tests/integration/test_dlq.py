@@ -83,8 +83,8 @@ class Bench:
         }
         return [(number, low_high[1]) for number, low_high in bounds.items() if low_high]
 
-    def bury(self, letters: Sequence[OutboundMessage], partition: int = 0) -> list[str]:
-        """Produce them and return their coordinates."""
+    def bury(self, letters: Sequence[OutboundMessage]) -> list[str]:
+        """Produce them to the first partition and return their coordinates."""
         at: list[str] = []
         producer = Producer({"bootstrap.servers": self._bootstrap})
         for one in letters:
@@ -93,7 +93,7 @@ class Bench:
                 key=one.key,
                 value=one.value,
                 headers=one.headers,  # type: ignore[arg-type] # the stub forbids None values
-                partition=partition,
+                partition=0,
                 on_delivery=lambda error, message: at.append(
                     f"{message.topic()}/{message.partition()}/{message.offset()}"
                 ),

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Producer
 
 from tests.integration.arena import Arena, review
-from tests.integration.redis_faults import wait_until
+from tests.waiting import wait_until
 from worker.errors import ExitCode
 from worker.local import java
 from worker.local.stack import KAFKA_VARIABLE, kafka_class_path

@@ -58,9 +58,9 @@ def feed_every_partition(arena: Arena, records: int) -> None:
     arena.settle_feed()
 
 
-def owning(worker: WorkerProcess, times: int = 1) -> WorkerProcess:
+def owning(worker: WorkerProcess) -> WorkerProcess:
     """The worker, once it was given partitions."""
-    worker.wait_for_log("partitions assigned", times=times)
+    worker.wait_for_log("partitions assigned")
     return worker
 
 

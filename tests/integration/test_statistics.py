@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from tests.integration.redis_faults import wait_until
+from tests.waiting import wait_until
 from worker.telemetry import metrics
 from worker.telemetry.statistics import observe_statistics
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.waiting import wait_until
 from worker.contracts.outbound import OutboundMessage
 from worker.pipeline.line import Line
 from worker.stream.assignment import Assignment
@@ -78,20 +79,13 @@ class Bench:
         return MicroBatch(records, {PARTITION: self.assignment.epoch(PARTITION)}, rewind, None, 0, 0)
 
     def submit(self, batch: MicroBatch) -> None:
-        wait_for(lambda: self.line.has_room)
+        wait_until(lambda: self.line.has_room)
         self.line.submit(batch)
 
     def collect(self, count: int) -> list[Finished]:
         done: list[Finished] = []
-        wait_for(lambda: len(done) >= count or bool(done.extend(self.line.finished(0.01))))
+        wait_until(lambda: len(done) >= count or bool(done.extend(self.line.finished(0.01))))
         return done
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.005)
 
 
 @contextmanager
@@ -128,7 +122,7 @@ def test_a_slow_device_holds_intake_back_and_is_fed_one_ahead() -> None:
     with running(classify=lambda _batch: waited(gate)) as bench:
         assert bench.line.hungry
         bench.submit(bench.batch(0))
-        wait_for(lambda: bench.line.hungry)  # the device took it, and wants the next one prepared meanwhile
+        wait_until(lambda: bench.line.hungry)  # the device took it, and wants the next one prepared meanwhile
         bench.submit(bench.batch(1))
         assert not bench.line.hungry
         bench.submit(bench.batch(2))
@@ -151,7 +145,7 @@ def test_what_waits_in_front_of_each_stage_is_seen_while_it_waits() -> None:
         assert depths() == [0, 0, 0]
         for offset in range(4):
             bench.submit(bench.batch(offset))
-        wait_for(lambda: depths() == [1, 1, 0])
+        wait_until(lambda: depths() == [1, 1, 0])
         gate.set()
         bench.collect(4)
         assert depths() == [0, 0, 0]
@@ -159,7 +153,7 @@ def test_what_waits_in_front_of_each_stage_is_seen_while_it_waits() -> None:
 
 def test_the_producer_is_served_while_nothing_is_published() -> None:
     with running() as bench:
-        wait_for(lambda: bench.publisher.served > 2)
+        wait_until(lambda: bench.publisher.served > 2)
 
 
 def test_a_stage_that_fails_ends_the_line_and_publishes_nothing_more() -> None:
@@ -172,7 +166,7 @@ def test_a_stage_that_fails_ends_the_line_and_publishes_nothing_more() -> None:
         bench.collect(1)
         bench.submit(bench.batch(1))
         with pytest.raises(ValueError, match="broken"):
-            wait_for(lambda: bool(bench.line.check()))
+            wait_until(lambda: bool(bench.line.check()))
         assert [offsets for _, offsets in bench.publisher.published] == [{PARTITION: 1}]
     assert bench.publisher.closed
 

@@ -18,12 +18,10 @@ def failed(code: int, text: str = "injected") -> KafkaException:
     return KafkaException(KafkaError(code, text))
 
 
-def micro_batch(
-    epochs: dict[tuple[str, int], int], *records: tuple[int, int], metadata: Any = None
-) -> MicroBatch:
+def micro_batch(epochs: dict[tuple[str, int], int], *records: tuple[int, int]) -> MicroBatch:
     """A micro-batch of (partition, offset) pairs of `TOPIC`."""
     made = [Record(TOPIC, partition, offset, 0, None, b"v", []) for partition, offset in records]
-    return MicroBatch(made, epochs, 0, metadata, 0, len(made))
+    return MicroBatch(made, epochs, 0, None, 0, len(made))
 
 
 class FakeMessage:

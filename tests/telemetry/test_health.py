@@ -6,11 +6,11 @@ import socket
 import threading
 import time
 import urllib.error
-from collections.abc import Callable
 
 import pytest
 
-from tests.direct_http import DIRECT
+from tests.loopback import DIRECT
+from tests.waiting import wait_until
 from worker.errors import UsageError
 from worker.settings import TelemetrySettings
 from worker.telemetry import metrics
@@ -220,11 +220,4 @@ def test_the_end_of_the_server_hangs_up_on_everybody() -> None:
             assert address is not None
             silent.enter_context(connected(address))
             wait_until(lambda: answering() == before + 1)
-        wait_until(lambda: answering() == before, at_most_s=2)
-
-
-def wait_until(true: Callable[[], bool], at_most_s: float = 10) -> None:
-    end = time.monotonic() + at_most_s
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+        wait_until(lambda: answering() == before, timeout_s=2)

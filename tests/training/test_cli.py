@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from transformers import BertForMaskedLM
-from typer.testing import CliRunner
 
+from tests.training.commands import tagline_train
 from tests.training.rows import make_rows
 from training import finetune as finetuning
 from training import model as models
@@ -21,20 +21,12 @@ from worker.classify.answers import KINDS
 from worker.classify.engine import Engine
 from worker.errors import ModelError, UsageError
 
-runner = CliRunner()
-
-
-def _run(*arguments: object) -> str:
-    result = runner.invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
-
 
 def test_from_a_file_of_labels_to_a_bundle(base: Path, tmp_path: Path) -> None:
     rows = make_rows(200, seed=1)
     write_rows(tmp_path / "mine.jsonl", [*rows, *rows[:3]])
     splits = tmp_path / "splits"
-    assert "copies_dropped: 3" in _run(
+    assert "copies_dropped: 3" in tagline_train(
         "prepare", tmp_path / "mine.jsonl", "--out", splits, "--test-share", 0.2
     )
     train, validation, test = (splits / f"{name}.jsonl.gz" for name in ("train", "validation", "test"))
@@ -42,14 +34,14 @@ def test_from_a_file_of_labels_to_a_bundle(base: Path, tmp_path: Path) -> None:
     assert told["options"] == {"validation_share": 0.05, "test_share": 0.2, "seed": 0, "labels": {}}
     assert told["inputs"].keys() == {"mine.jsonl"}
     run = tmp_path / "run"
-    _run(
+    tagline_train(
         "finetune", train, "--base", base, "--out", run, "--validation", validation, "--epochs", 3, "--lr", 0.002,
         "--batch-tokens", 256, "--max-tokens", 32, "--precision", "float32",
     )  # fmt: skip
     inputs = read_json(run / "run.json")["inputs"].keys()
     assert {"train.jsonl.gz", "validation.jsonl.gz", "model.safetensors", "tokenizer.json"} <= inputs
     bundle = tmp_path / "bundle"
-    _run(
+    tagline_train(
         "export",
         "--model",
         run / "model",
@@ -66,20 +58,22 @@ def test_from_a_file_of_labels_to_a_bundle(base: Path, tmp_path: Path) -> None:
     told = read_json(bundle / "run.json")
     assert told["options"]["config"]["temperatures"].keys() == {"review"}
     assert {"validation.jsonl.gz", "model.safetensors", "columns.json"} <= told["inputs"].keys()
-    table = _run("evaluate", test, "--model", bundle, "--out", tmp_path / "scores", "--train", train)
-    assert table.endswith(_run("compare", tmp_path / "scores"))  # the engine's log line stands before it
+    table = tagline_train("evaluate", test, "--model", bundle, "--out", tmp_path / "scores", "--train", train)
+    assert table.endswith(
+        tagline_train("compare", tmp_path / "scores")
+    )  # the engine's log line stands before it
     scores = json.loads((tmp_path / "scores" / "scores.json").read_text())["sets"]["test"]
     assert scores["rows"] == len(read_rows(test))
     assert {"majority", "linear", "categories", "confusion"} <= scores.keys()
     unpacked, small = tmp_path / "unpacked", tmp_path / "small"
-    assert "mine" in _run("unpack", bundle, "--out", unpacked)
+    assert "mine" in tagline_train("unpack", bundle, "--out", unpacked)
     assert read_json(unpacked / "length.json") == {"max_tokens": 32}
-    _run(
+    tagline_train(
         "distil", train, "--teacher", run / "model", "--teacher", unpacked, "--layers", "1,3", "--out", small, "--epochs", 1,
         "--batch-tokens", 256, "--max-tokens", 32,
     )  # fmt: skip
     assert read_json(small / "run.json")["options"]["config"]["finetune"]["head_dropout"] == 0
-    assert "mean relative error" in _run(
+    assert "mean relative error" in tagline_train(
         "quantise", "--model", small / "model", "--out", tmp_path / "rounded"
     )
     assert "model.safetensors" in read_json(tmp_path / "rounded" / "run.json")["inputs"]
@@ -89,15 +83,15 @@ def test_who_trains_one_kind_is_told_that_a_worker_reads_two_and_an_unpacked_bun
     both: Path, base: Path, tmp_path: Path
 ) -> None:
     write_rows(tmp_path / "mine.jsonl", make_rows(60, seed=5))
-    _run("export", "--model", both / "model", "--out", tmp_path / "shipped", "--name", "shipped")
-    _run("unpack", tmp_path / "shipped", "--out", tmp_path / "unpacked")
+    tagline_train("export", "--model", both / "model", "--out", tmp_path / "shipped", "--name", "shipped")
+    tagline_train("unpack", tmp_path / "shipped", "--out", tmp_path / "unpacked")
     for start, lacking in ((base, True), (tmp_path / "unpacked", False)):
         run, bundle = tmp_path / f"run-{lacking}", tmp_path / f"bundle-{lacking}"
-        trained = _run(
+        trained = tagline_train(
             "finetune", tmp_path / "mine.jsonl", "--base", start, "--out", run, "--epochs", 0.2, "--max-tokens", 32,
             "--precision", "float32",
         )  # fmt: skip
-        exported = _run("export", "--model", run / "model", "--out", bundle, "--name", "mine")
+        exported = tagline_train("export", "--model", run / "model", "--out", bundle, "--name", "mine")
         for printed in (trained, exported):
             assert ("warning: the model does not answer for texts of kind title" in printed) == lacking
         engine = Engine.load(bundle=bundle)
@@ -107,10 +101,10 @@ def test_who_trains_one_kind_is_told_that_a_worker_reads_two_and_an_unpacked_bun
 
 def test_finetuning_goes_on_from_further_pretraining(base: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "texts.jsonl", make_rows(60, seed=1))
-    _run(
+    tagline_train(
         "pretrain", tmp_path / "texts.jsonl", "--base", base, "--out", tmp_path / "pre", "--batch-tokens", 256
     )
-    _run(
+    tagline_train(
         "finetune", tmp_path / "texts.jsonl", "--base", tmp_path / "pre" / "model", "--out", tmp_path / "run",
         "--epochs", 0.5, "--batch-tokens", 256,
     )  # fmt: skip
@@ -153,7 +147,7 @@ def both(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_rows(folder / "train.jsonl", [*make_rows(120, seed=1), *TITLES[:24]])
     write_rows(folder / "mixed.jsonl", [*make_rows(40, seed=2), *TITLES[24:], Row("手机 ?", None)])
     write_rows(folder / "doubtful.jsonl", [Row(f"手机 {number} 书", "3") for number in range(8)])
-    _run(
+    tagline_train(
         "finetune", folder / "train.jsonl", "--base", base, "--out", folder, "--validation", folder / "mixed.jsonl",
         "--epochs", 2, "--lr", 0.002, "--batch-tokens", 256, "--max-tokens", 48, "--precision", "float32",
     )  # fmt: skip
@@ -162,7 +156,7 @@ def both(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_file_of_reviews_and_titles_is_scored_by_kind(both: Path, tmp_path: Path) -> None:
     assert {"mixed_review", "mixed_title"} <= read_json(both / "before_after.json")["after"].keys()
-    _run(
+    tagline_train(
         "export", "--model", both / "model", "--out", tmp_path / "bundle", "--name", "both",
         "--validation", both / "mixed.jsonl",
     )  # fmt: skip
@@ -170,7 +164,7 @@ def test_a_file_of_reviews_and_titles_is_scored_by_kind(both: Path, tmp_path: Pa
     assert all(entry["temperature"] != 1.0 for entry in manifest["kinds"].values())
     assert manifest["max_tokens"] == 48  # as it was trained
     for model in (both / "model", tmp_path / "bundle"):
-        _run("evaluate", both / "mixed.jsonl", "--model", model, "--out", tmp_path / "scores")
+        tagline_train("evaluate", both / "mixed.jsonl", "--model", model, "--out", tmp_path / "scores")
         sets = read_json(tmp_path / "scores" / "scores.json")["sets"]
         assert {name: row["rows"] for name, row in sets.items()} == {"mixed_review": 40, "mixed_title": 12}
         assert sets["mixed_title"]["f1"].keys() == {"negative", "neutral", "positive"}
@@ -179,7 +173,7 @@ def test_a_file_of_reviews_and_titles_is_scored_by_kind(both: Path, tmp_path: Pa
 
 
 def test_doubtful_texts_set_the_neutral_share(both: Path, tmp_path: Path) -> None:
-    printed = _run(
+    printed = tagline_train(
         "export", "--model", both / "model", "--out", tmp_path, "--name", "both",
         "--validation", both / "mixed.jsonl", "--doubtful", both / "doubtful.jsonl",
     )  # fmt: skip
@@ -189,7 +183,7 @@ def test_doubtful_texts_set_the_neutral_share(both: Path, tmp_path: Path) -> Non
     assert fitted["polar_called_neutral"] <= 0.03
     assert f"review: neutral share {fitted['share']}" in printed
     with pytest.raises(UsageError, match="no validation set"):
-        _run(
+        tagline_train(
             "export",
             "--model",
             both / "model",
@@ -204,7 +198,9 @@ def test_doubtful_texts_set_the_neutral_share(both: Path, tmp_path: Path) -> Non
 
 def test_more_tokens_than_positions_are_refused(both: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="64 positions"):
-        _run("export", "--model", both / "model", "--out", tmp_path / "b", "--name", "b", "--max-tokens", 65)
+        tagline_train(
+            "export", "--model", both / "model", "--out", tmp_path / "b", "--name", "b", "--max-tokens", 65
+        )
     assert not (tmp_path / "b").exists()
 
 
@@ -215,19 +211,19 @@ def test_texts_beyond_the_positions_are_refused_before_they_are_scored(both: Pat
         ("export", "--validation", tmp_path / "long.jsonl", "--name", "b", "--out", tmp_path / "bundle"),
     ):
         with pytest.raises(UsageError, match="64 positions"):
-            _run(*command, "--model", both / "model", "--max-tokens", 65)
+            tagline_train(*command, "--model", both / "model", "--max-tokens", 65)
 
 
 def test_files_of_one_name_are_told_apart_by_their_folders(both: Path, tmp_path: Path) -> None:
     for name, seed in (("a", 3), ("b", 4)):
         write_rows(tmp_path / name / "test.jsonl", make_rows(10 * seed, seed=seed))
     files = [tmp_path / name / "test.jsonl" for name in ("a", "b")]
-    _run("evaluate", *files, "--model", both / "model", "--out", tmp_path / "scores")
+    tagline_train("evaluate", *files, "--model", both / "model", "--out", tmp_path / "scores")
     sets = read_json(tmp_path / "scores" / "scores.json")["sets"]
     assert {name: row["rows"] for name, row in sets.items()} == {"a/test": 30, "b/test": 40}
     assert {"a/test.jsonl", "b/test.jsonl"} <= read_json(tmp_path / "scores" / "run.json")["inputs"].keys()
     with pytest.raises(UsageError, match="twice"):
-        _run("evaluate", files[0], files[0], "--model", both / "model", "--out", tmp_path / "scores")
+        tagline_train("evaluate", files[0], files[0], "--model", both / "model", "--out", tmp_path / "scores")
 
 
 def test_a_file_that_is_called_train_is_checked_for_leaks_too(both: Path, tmp_path: Path) -> None:
@@ -238,7 +234,7 @@ def test_a_file_that_is_called_train_is_checked_for_leaks_too(both: Path, tmp_pa
     for files in ([both / "train.jsonl"], [both / "train.jsonl", tmp_path / "more.jsonl"]):
         trained_on = [part for path in files[::-1] for part in ("--train", path)]
         with pytest.raises(LeakError):
-            _run(
+            tagline_train(
                 "evaluate",
                 tmp_path / "train.jsonl",
                 *trained_on,
@@ -253,7 +249,7 @@ def test_prepare_writes_what_the_user_says_that_labels_mean(tmp_path: Path) -> N
     rows = "".join(f"text {n},{1 + n % 5}\n" for n in range(20))
     (tmp_path / "stars.csv").write_text(f"text,label\n{rows}")
     said = ("1=negative", "2=negative", "3=", "4=positive", "5=positive")
-    _run(
+    tagline_train(
         "prepare", tmp_path / "stars.csv", "--out", tmp_path, "--test-share", 0, "--validation-share", 0,
         *(part for meaning in said for part in ("--label", meaning)),
     )  # fmt: skip
@@ -265,7 +261,7 @@ def test_compared_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
     row = {"accuracy": 0.5, "macro_f1": 0.4, "ece": 0.1}
     for name in ("a", "b"):
         write_json(tmp_path / name / "scores" / "scores.json", {"sets": {"shop": row}})
-    table = _run("compare", tmp_path / "a" / "scores", tmp_path / "b" / "scores")
+    table = tagline_train("compare", tmp_path / "a" / "scores", tmp_path / "b" / "scores")
     assert "| a/scores |" in table
     assert "| b/scores |" in table
 
@@ -276,17 +272,17 @@ def test_seeds_of_one_recipe_are_summed_up_over_the_sets_that_all_have(tmp_path:
         write_json(
             tmp_path / name / "scores.json", {"sets": {"shop": row} | ({"chn": row} if name == "a" else {})}
         )
-    table = _run("compare", tmp_path / "a", tmp_path / "b", "--spread")
+    table = tagline_train("compare", tmp_path / "a", tmp_path / "b", "--spread")
     assert table.endswith("| mean ± s.d. of 2 | - | 60.00 ± 14.14 / 40.00 ± 0.00 / 0.060 ± 0.014 |\n")
     with pytest.raises(UsageError, match="two runs"):
-        _run("compare", tmp_path / "a", "--spread")
+        tagline_train("compare", tmp_path / "a", "--spread")
 
 
 def test_a_folder_without_scores_is_not_compared(tmp_path: Path) -> None:
     write_json(tmp_path / "bundle" / "bundle.json", {"evaluation": {}})
     for folder in (tmp_path / "none", tmp_path / "bundle"):
         with pytest.raises(UsageError, match="holds no scores") as error:
-            _run("compare", folder)
+            tagline_train("compare", folder)
         assert error.value.hint
 
 
@@ -304,7 +300,7 @@ def test_a_run_says_what_it_wrote_and_no_best_step_without_validation(
 ) -> None:
     write_rows(tmp_path / "mine.jsonl", make_rows(20, seed=1))
     run = tmp_path / "run"
-    printed = _run(
+    printed = tagline_train(
         "finetune", tmp_path / "mine.jsonl", "--base", base, "--out", run, "--method", method, "--epochs", 0.1,
         "--max-tokens", 32, "--precision", "float32",
     )  # fmt: skip
@@ -345,10 +341,10 @@ def test_a_translator_of_one_s_own_adds_rows(
         (("--back-translate", "marking:none", "--augment", 1), "gives no text"),
     ):
         with pytest.raises(UsageError, match=said) as error:
-            _run(*command, *options)
+            tagline_train(*command, *options)
         assert error.value.hint
     assert not (tmp_path / "run").exists()
-    _run(*command, "--augment", 1, "--back-translate", "marking:mark", "--precision", "float32")
+    tagline_train(*command, "--augment", 1, "--back-translate", "marking:mark", "--precision", "float32")
     assert {f"{row.text} marked" for row in rows} <= set(encoded)
     told = read_json(tmp_path / "run" / "run.json")["options"]["config"]["recipe"]
     assert told["back_translate"] == "marking:mark"
@@ -363,7 +359,7 @@ def test_every_optimiser_has_a_rate_at_which_it_learns(
     base: Path, tmp_path: Path, options: tuple[object, ...], rate: float
 ) -> None:
     write_rows(tmp_path / "mine.jsonl", make_rows(20, seed=1))
-    _run(
+    tagline_train(
         "finetune", tmp_path / "mine.jsonl", "--base", base, "--out", tmp_path / "run", "--epochs", 0.1,
         "--optimiser", "sgd", *options,
     )  # fmt: skip
@@ -372,7 +368,7 @@ def test_every_optimiser_has_a_rate_at_which_it_learns(
 
 def test_a_split_that_came_out_empty_is_warned_of(tmp_path: Path) -> None:
     write_rows(tmp_path / "mine.jsonl", make_rows(4, seed=1))
-    printed = _run(
+    printed = tagline_train(
         "prepare", tmp_path / "mine.jsonl", "--out", tmp_path, "--validation-share", 0.01, "--test-share", 0
     )
     assert "validation: 0" in printed
@@ -382,7 +378,7 @@ def test_a_split_that_came_out_empty_is_warned_of(tmp_path: Path) -> None:
 
 def test_a_temperature_at_the_end_of_what_is_tried_is_warned_of(both: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "few.jsonl", make_rows(2, seed=1))
-    printed = _run(
+    printed = tagline_train(
         "export", "--model", both / "model", "--out", tmp_path / "bundle", "--name", "both",
         "--validation", tmp_path / "few.jsonl",
     )  # fmt: skip

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tests.training.commands import tagline_train
 from tests.training.rows import make_rows
 from training import model as models
 from training.cli import app
@@ -19,12 +20,6 @@ from worker.errors import UsageError
 runner = CliRunner()
 
 
-def _run(*arguments: object) -> str:
-    result = runner.invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
 def test_an_unknown_option_is_an_error() -> None:
     result = runner.invoke(app, ["finetune", "x.jsonl", "--base", "b", "--out", "o", "--learning-speed", "3"])
     assert result.exit_code == 2
@@ -36,7 +31,7 @@ def test_finetuning_refuses_a_leak(base: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "a.jsonl", make_rows(20, seed=1))
     write_rows(tmp_path / "b.jsonl", make_rows(20, seed=1)[:1])
     with pytest.raises(LeakError):
-        _run(
+        tagline_train(
             "finetune",
             tmp_path / "a.jsonl",
             "--base",
@@ -51,7 +46,7 @@ def test_finetuning_refuses_a_leak(base: Path, tmp_path: Path) -> None:
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("text,label\n")
     with pytest.raises(UsageError, match=r"x\.csv has no rows"):
-        _run("prepare", tmp_path / "x.csv", "--out", tmp_path)
+        tagline_train("prepare", tmp_path / "x.csv", "--out", tmp_path)
 
 
 def test_files_without_labels_or_with_foreign_ones_are_refused_before_training(tmp_path: Path) -> None:
@@ -64,9 +59,11 @@ def test_files_without_labels_or_with_foreign_ones_are_refused_before_training(t
     ):
         (tmp_path / "x.csv").write_text(content)
         with pytest.raises(UsageError, match=said):
-            _run("finetune", tmp_path / "x.csv", "--base", tmp_path / "none", "--out", tmp_path / "run")
+            tagline_train(
+                "finetune", tmp_path / "x.csv", "--base", tmp_path / "none", "--out", tmp_path / "run"
+            )
         with pytest.raises(UsageError):
-            _run("evaluate", tmp_path / "x.csv", "--model", tmp_path, "--out", tmp_path / "run")
+            tagline_train("evaluate", tmp_path / "x.csv", "--model", tmp_path, "--out", tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -97,22 +94,24 @@ def test_a_file_in_which_nobody_labelled_a_row_is_not_prepared(tmp_path: Path) -
         with pytest.raises(
             UsageError, match=r"theirs\.csv has no labelled row: its columns are text, sentiment"
         ):
-            _run("prepare", *paths, "--out", tmp_path / "splits")
+            tagline_train("prepare", *paths, "--out", tmp_path / "splits")
     assert not (tmp_path / "splits").exists()
 
 
 def test_a_split_without_rows_to_train_on_is_warned_of(tmp_path: Path) -> None:
     mine = tmp_path / "mine.jsonl"
     write_rows(mine, make_rows(20, seed=1))
-    assert "warning: no row is left to train on" in _run("prepare", mine, "--out", tmp_path, "--test", mine)
-    assert "left to train on" not in _run("prepare", mine, "--out", tmp_path)
+    assert "warning: no row is left to train on" in tagline_train(
+        "prepare", mine, "--out", tmp_path, "--test", mine
+    )
+    assert "left to train on" not in tagline_train("prepare", mine, "--out", tmp_path)
 
 
 def test_one_label_alone_leaves_nothing_to_learn(base: Path, tmp_path: Path) -> None:
     rows = [*make_rows(20, seed=1), *(Row(f"爆款 {number}", "positive", "title") for number in range(4))]
     write_rows(tmp_path / "mine.jsonl", rows)
     with pytest.raises(UsageError, match="all training rows of kind `title` are positive"):
-        _run("finetune", tmp_path / "mine.jsonl", "--base", base, "--out", tmp_path / "run")
+        tagline_train("finetune", tmp_path / "mine.jsonl", "--base", base, "--out", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -120,7 +119,7 @@ def test_a_rank_is_refused_where_nothing_has_one(tmp_path: Path) -> None:
     write_rows(tmp_path / "mine.jsonl", make_rows(20, seed=1))
     for method in ("full", "adapters", "prefix"):
         with pytest.raises(UsageError, match="--rank is for --method lora and adalora"):
-            _run(
+            tagline_train(
                 "finetune", tmp_path / "mine.jsonl", "--base", tmp_path, "--out", tmp_path / "run", "--rank", 4,
                 "--method", method,
             )  # fmt: skip
@@ -170,7 +169,7 @@ def test_what_is_read_is_not_written_over(
     Path("linked").symlink_to("run")
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     with pytest.raises(UsageError, match="would take its place") as error:
-        _run(*command.split())
+        tagline_train(*command.split())
     assert "--out" in str(error.value.hint)
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
@@ -202,7 +201,7 @@ def test_options_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
         ("titles", "--max-tokens", 32),
     ):
         with pytest.raises(UsageError) as error:
-            _run(*command)
+            tagline_train(*command)
         assert "leave" in str(error.value.hint)
 
 
@@ -256,6 +255,6 @@ def test_torchrun_is_refused_by_what_does_not_divide_its_work(
     for name, value in (("RANK", "1"), ("WORLD_SIZE", "2")):
         monkeypatch.setenv(name, value)
     with pytest.raises(UsageError, match="2 processes would do the same") as error:
-        _run(*command.split())
+        tagline_train(*command.split())
     assert "torchrun" in str(error.value.hint)
     assert not list(tmp_path.iterdir())

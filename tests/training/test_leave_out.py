@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tests.training.commands import tagline_train
 from tests.training.rows import make_rows
 from training.cli import app
 from training.data import Row, write_rows
@@ -26,8 +27,7 @@ runs: list[Sequence[str]] = []
 
 def _here(arguments: Sequence[str]) -> None:
     runs.append(arguments)
-    result = CliRunner().invoke(app, ["finetune", *arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
+    tagline_train("finetune", *arguments)
 
 
 def test_the_left_out_category_is_not_trained_on_and_all_models_have_as_many_rows() -> None:

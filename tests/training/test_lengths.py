@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
+from tests.training.commands import tagline_train
 from tests.training.rows import make_rows
 from training import attributions
 from training import model as models
 from training.attributions import attribute, attribute_folder
-from training.cli import app
 from training.data import Row, write_rows
 from training.distil import DistilConfig, distil
 from training.efficient.methods import EfficientConfig
@@ -68,12 +67,6 @@ def cut_at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
-def _invoke(*arguments: object) -> str:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
 def test_a_model_and_what_is_made_from_it_remember_how_long_its_texts_were(run: Path, tmp_path: Path) -> None:
     refit_titles(run, TITLES, tmp_path / "refitted", max_tokens=16)
     quantise_folder(run, tmp_path / "rounded")
@@ -99,13 +92,13 @@ def test_every_command_scores_a_model_at_the_length_that_it_remembers(
 ) -> None:
     for model, length in ((run, 32), (run / "model", 32), (bundle, 24)):
         assert open_scorer(model).details["tokens"] == str(length)
-        _invoke("attribute", model, "the hotel is awful", "--steps", 2)
+        tagline_train("attribute", model, "the hotel is awful", "--steps", 2)
         assert cut_at.pop() == length
     write_rows(tmp_path / "shop.jsonl", make_rows(30, seed=2))
-    _invoke("evaluate", tmp_path / "shop.jsonl", "--model", run, "--out", tmp_path / "scores")
+    tagline_train("evaluate", tmp_path / "shop.jsonl", "--model", run, "--out", tmp_path / "scores")
     assert read_json(tmp_path / "scores" / "run.json")["options"]["max_tokens"] == 32
     assert "model.safetensors" in read_json(tmp_path / "scores" / "run.json")["inputs"]
-    _invoke("report", bundle, run, "--sets", tmp_path / "shop.jsonl", "--out", tmp_path / "report")
+    tagline_train("report", bundle, run, "--sets", tmp_path / "shop.jsonl", "--out", tmp_path / "report")
     page = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
     assert "| 24 |" in page
     assert "| 32 |" in page
@@ -117,7 +110,7 @@ def test_every_command_scores_a_model_at_the_length_that_it_remembers(
 
     monkeypatch.setattr("training.forms.measure_forms", measure)
     write_rows(tmp_path / "texts.jsonl", make_rows(10, seed=5))
-    _invoke("forms", tmp_path / "shop.jsonl", "--model", run, "--calibration", tmp_path / "texts.jsonl")
+    tagline_train("forms", tmp_path / "shop.jsonl", "--model", run, "--calibration", tmp_path / "texts.jsonl")
     assert measured == [32]
 
 
@@ -132,7 +125,7 @@ def test_a_bundle_is_not_read_at_another_length_than_its_own(bundle: Path, tmp_p
         ("titles", "--model", bundle),
     ):
         with pytest.raises(UsageError, match="is a bundle, which reads as many tokens") as error:
-            _invoke(*command, "--max-tokens", 32)
+            tagline_train(*command, "--max-tokens", 32)
         assert error.value.hint
     assert not out.exists()
 

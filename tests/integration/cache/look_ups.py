@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from tests.integration.redis_faults import wait_until
+from tests.waiting import wait_until
 from worker.cache.tiers import Cache, Remembered
 from worker.telemetry import metrics
 

@@ -18,7 +18,8 @@ from tests.integration.cache.look_ups import (
     remember,
     value,
 )
-from tests.integration.redis_faults import PrivateValkey, wait_until
+from tests.integration.redis_faults import PrivateValkey
+from tests.waiting import wait_until
 from worker.cache.tiers import Cache
 
 pytestmark = pytest.mark.integration

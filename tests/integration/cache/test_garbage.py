@@ -18,7 +18,8 @@ from tests.integration.cache.look_ups import (
     remember,
     value,
 )
-from tests.integration.redis_faults import PrivateValkey, lying_server, wait_until
+from tests.integration.redis_faults import PrivateValkey, lying_server
+from tests.waiting import wait_until
 from worker.cache.key import Namer
 from worker.cache.tiers import Cache
 from worker.cache.value import pack, seal

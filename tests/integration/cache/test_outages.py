@@ -16,7 +16,8 @@ from tests.integration.cache.look_ups import (
     look_up_for,
     remember,
 )
-from tests.integration.redis_faults import PrivateValkey, SlowProxy, wait_until
+from tests.integration.redis_faults import PrivateValkey, SlowProxy
+from tests.waiting import wait_until
 from worker.cache.tiers import Cache
 
 pytestmark = pytest.mark.integration

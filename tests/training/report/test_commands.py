@@ -3,10 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
+from tests.training.commands import tagline_train
 from tests.training.rows import make_rows
-from training.cli import app
 from training.data import Row, write_rows
 from training.export import ExportConfig, export_bundle
 from training.finetune import FinetuneConfig, finetune
@@ -39,12 +38,6 @@ def bundle(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def _invoke(*arguments: object) -> str:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
 def test_a_bundle_and_the_run_that_it_came_from_answer_alike(run: Path, bundle: Path) -> None:
     served, trained = open_scorer(bundle), open_scorer(run, max_tokens=32)
     for rows in (make_rows(40, seed=2), TITLES):
@@ -61,7 +54,7 @@ def test_a_report_has_a_page_and_small_plots(bundle: Path, run: Path, tmp_path: 
     write_rows(tmp_path / "train.jsonl", make_rows(60, seed=2)[:5])
     write_rows(tmp_path / "more.jsonl", make_rows(240, seed=1))
     out = tmp_path / "report"
-    _invoke(
+    tagline_train(
         "report", bundle, run, "--sets", tmp_path / "test_shop.jsonl.gz", "--sets", tmp_path / "titles.jsonl",
         "--train", tmp_path / "train.jsonl", "--train", tmp_path / "more.jsonl", "--out", out,
     )  # fmt: skip
@@ -85,7 +78,7 @@ def test_models_of_one_report_have_names_of_their_own(bundle: Path, run: Path, t
     folders = [tmp_path / name for name in ("one", "two", "x/one", "old", "new", "run/model")]
     for folder, source in zip(folders, [run / "model"] * 3 + [bundle] * 2 + [run / "model"], strict=True):
         shutil.copytree(source, folder)
-    _invoke("report", *folders, "--sets", tmp_path / "shop.jsonl", "--out", tmp_path / "report")
+    tagline_train("report", *folders, "--sets", tmp_path / "shop.jsonl", "--out", tmp_path / "report")
     page = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
     for name in (f"one ({tmp_path.name}/one)", "two", "one (x/one)", "tiny 1 (old)", "tiny 1 (new)", "run"):
         assert f"| {name} |" in page
@@ -98,7 +91,7 @@ def test_a_report_names_the_sets_that_it_does_not_draw_and_writes_all_matrices(
     for number, name in enumerate(sets):
         write_rows(tmp_path / f"{name}.jsonl", make_rows(12, seed=20 + number))
     given = [part for name in sets for part in ("--sets", tmp_path / f"{name}.jsonl")]
-    _invoke("report", bundle, *given, "--out", tmp_path / "report")
+    tagline_train("report", bundle, *given, "--out", tmp_path / "report")
     page = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
     assert page.count("Not drawn: shop8.") == 2
     rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| shop8 | ")]
@@ -111,7 +104,7 @@ def test_a_report_refuses_parts_that_name_no_set(bundle: Path, tmp_path: Path) -
     write_rows(tmp_path / "test_shop.jsonl.gz", make_rows(30, seed=2))
     for part, told in (("clean", "not SET=CATEGORY"), ("test_shop=clean", "no set `test_shop`")):
         with pytest.raises(UsageError, match=told) as error:
-            _invoke(
+            tagline_train(
                 "report", bundle, "--sets", tmp_path / "test_shop.jsonl.gz", "--clean", part, "--out", tmp_path / "report",
             )  # fmt: skip
         assert error.value.hint
@@ -121,27 +114,27 @@ def test_a_report_refuses_parts_that_name_no_set(bundle: Path, tmp_path: Path) -
 def test_a_report_on_no_set_that_the_model_answers_is_refused(bundle: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "ads.jsonl", [Row("好", "positive", "ad")])
     with pytest.raises(UsageError, match="no set is left"):
-        _invoke("report", bundle, "--sets", tmp_path / "ads.jsonl", "--out", tmp_path / "report")
+        tagline_train("report", bundle, "--sets", tmp_path / "ads.jsonl", "--out", tmp_path / "report")
     with pytest.raises(UsageError, match="kind `ad`"):
-        _invoke("robustness", bundle, "--sets", tmp_path / "ads.jsonl")
+        tagline_train("robustness", bundle, "--sets", tmp_path / "ads.jsonl")
 
 
 def test_robustness_prints_both_tables(bundle: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "shop.jsonl", make_rows(60, seed=2))
     table = tmp_path / "new" / "table.md"
-    printed = _invoke("robustness", bundle, "--sets", tmp_path / "shop.jsonl", "--out", table)
+    printed = tagline_train("robustness", bundle, "--sets", tmp_path / "shop.jsonl", "--out", table)
     assert "| shop | zero-width | 60 |" in printed
     assert "| negation | zh |" in printed
     assert printed.endswith(table.read_text(encoding="utf-8"))
 
 
 def test_texts_are_explained_on_the_command_line(bundle: Path) -> None:
-    printed = _invoke("attribute", bundle, "the hotel is awful", "--steps", 8)
+    printed = tagline_train("attribute", bundle, "the hotel is awful", "--steps", 8)
     assert "| the hotel is awful | negative |" in printed
 
 
 def test_titles_are_scored_beside_the_functions(bundle: Path) -> None:
-    printed = _invoke("titles", "--model", bundle)
+    printed = tagline_train("titles", "--model", bundle)
     assert "| held_out |" in printed
     assert "| tiny 1 |" in printed
 

@@ -25,16 +25,14 @@ class Says:
     labels: Mapping[str, tuple[str, ...]] = {"review": ("negative", "positive")}
     details: Mapping[str, str] = {"size": "1 MB"}
 
-    def __init__(self, word: str, confidence: float = 0.9, name: str = "says") -> None:
-        self.name = name
+    name = "says"
+
+    def __init__(self, word: str) -> None:
         self.word = word
-        self.confidence = confidence
 
     def probabilities(self, rows: Sequence[Row], labels: Sequence[str]) -> Floats:
         assert tuple(labels) == ("negative", "positive")
-        positive = np.array(
-            [self.confidence if self.word in row.text else 1 - self.confidence for row in rows]
-        )
+        positive = np.array([0.9 if self.word in row.text else 0.1 for row in rows])
         return np.stack([1 - positive, positive], axis=1)
 
 
