@@ -242,9 +242,8 @@ def finetune_model(
     }
     validation = validate_on(validation_rows, sets, columns, pad_id=pad_id) if sets else None
     base = base_digest(model) if config.recipe.efficient else ""
-    torch.manual_seed(
-        config.train.seed
-    )  # new weights must be the same in every process, and when a run goes on
+    # New weights must be the same in every process, and when a run goes on.
+    torch.manual_seed(config.train.seed)
     trained, hooks, step_hooks = config.recipe.apply(model, steps=run_length(examples, config.train))
     for part in (examples, *sets.values()):
         check_positions(part, trained, taken=positions_taken(trained))

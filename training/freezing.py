@@ -24,9 +24,8 @@ def freeze(model: BertForSequenceClassification, how: Freezing, top_layers: int 
     if how == "gradual":
         # Gradients of layers that are still frozen are dropped, so that the optimiser never sees them.
         def thaw(context: StepContext) -> None:
-            deepest = int(
-                context.progress / THAWED_BY * (layers + 1)
-            )  # below the last layer lie the embeddings
+            # Below the last layer lie the embeddings.
+            deepest = int(context.progress / THAWED_BY * (layers + 1))
             for name, parameter in context.model.named_parameters():
                 if depth_of(name, layers) > deepest:
                     parameter.grad = None

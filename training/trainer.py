@@ -66,7 +66,8 @@ def _share_of_epoch(examples: Sequence[Example], config: TrainConfig, epoch: int
 class Trainer:
     """Runs one training and keeps its folder.
 
-    The folder holds ``checkpoint.pt``, ``metrics.jsonl`` and TensorBoard's files. Not for use from several threads. A new trainer stands where the folder's checkpoint stands; nothing in the folder changes before :meth:`run`.
+    The folder holds ``checkpoint.pt``, ``metrics.jsonl`` and TensorBoard's files. A new trainer stands where the folder's
+    checkpoint stands; nothing in the folder changes before :meth:`run`. Not for use from several threads.
     """
 
     def __init__(

@@ -108,9 +108,7 @@ def validation_sets(folder: Path, limit: int | None = None) -> dict[str, list[Ro
     if limit is None:
         return sets
     return {
-        name: random.Random(SEED).sample(rows, limit)
-        if len(rows) > limit
-        else rows  # no secret depends on it
+        name: random.Random(SEED).sample(rows, limit) if len(rows) > limit else rows
         for name, rows in sets.items()
     }
 

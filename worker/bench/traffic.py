@@ -78,9 +78,8 @@ class Traffic:
             for future in futures.values():
                 future.exception(ANSWER_S)  # a broker that keeps them harms nobody
         self._producer.close()
-        self._admin.__exit__(
-            None, None, None
-        )  # its way to close; left to the collector it may die in a foreign thread
+        # Its way to close; left to the collector it may die in a foreign thread.
+        self._admin.__exit__(None, None, None)
 
     # -- where things stand -----------------------------------------------------------------------------------------
 

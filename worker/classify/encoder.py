@@ -2,8 +2,8 @@
 
 Compared with the stock model: no padding; queries, keys and values in one product; the last layer computes keys and
 values for all rows but everything else only for the rows that are classified, which is a sixth of a six-layer model less
-work; pooler and classifier in float32. Only the products of the layers are in int8 where that was asked for. Residuals and layer norms are in the model's precision, like the stock model's
-(torch accumulates a layer norm in float32 in any case).
+work; pooler and classifier in float32. Only the products of the layers are in int8 where that was asked for. Residuals and
+layer norms are in the model's precision, like the stock model's (torch accumulates a layer norm in float32 in any case).
 """
 
 from collections.abc import Callable, Mapping

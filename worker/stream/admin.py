@@ -137,9 +137,8 @@ def create(
     whoever comes next can use the topics at once.
     """
     try:
-        admin.list_topics(
-            timeout=ANSWER_TIMEOUT_S
-        )  # a refusal that creating would take for a broker that is away
+        # Creating would take a refusal for a broker that is away.
+        admin.list_topics(timeout=ANSWER_TIMEOUT_S)
     except KafkaException as error:
         raise kafka_error(error, "asking for the topics") from error
     topics = [

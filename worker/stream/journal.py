@@ -189,9 +189,8 @@ def open_journal(path: Path | None) -> Journal:
             name = path if number == 0 else path.with_name(f"{path.name}.{number}")
             file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                fcntl.flock(
-                    file, fcntl.LOCK_EX | fcntl.LOCK_NB
-                )  # the kernel lets go of it when the process dies
+                # The kernel lets go of it when the process dies.
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(file)
                 continue

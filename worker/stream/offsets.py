@@ -68,9 +68,17 @@ class Offsets:
         lookup_timeout_s: float = LOOKUP_TIMEOUT_S,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``journal`` hears what is committed for good, while it suspects anything. ``stop`` ends a look-up early. ``lookup_timeout_s`` must outlast a transaction and a session: a killed worker's open
-        transaction hides the offsets until the broker ends it, and the coordinator answers no look-up of a member that waits for
-        the group, which waits for the dead member's session.
+        """Nothing is asked before the first assignment.
+
+        Args:
+            consumer: asked and committed through, on the owner's thread.
+            assignment: which partitions are ours, and from where they are read.
+            start_from: where a partition without a committed offset begins: `earliest`, `latest` or `error`.
+            journal: hears what is committed for good, while it suspects anything.
+            lookup_timeout_s: must outlast a transaction and a session: a killed worker's open transaction hides the offsets
+                until the broker ends it, and the coordinator answers no look-up of a member that waits for the group, which
+                waits for the dead member's session.
+            stop: ends a look-up early.
         """
         self._consumer = consumer
         self._assignment = assignment
