@@ -337,12 +337,13 @@ def test_two_processes_go_on_together_stop_together_and_hold_the_same_weights(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)],
         check=True,
         env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
-        timeout=120,
+        timeout=280,
         capture_output=True,
     )
     left, right = (torch.load(tmp_path / "out" / f"report-{rank}.pt", weights_only=True) for rank in (0, 1))
-    for name in ("whole", "parts", "clock"):
-        assert left[name]["step"] == right[name]["step"] > 4
+    # By the clock a busy machine makes one step, and an idle one hundreds.
+    for name, least in (("whole", 5), ("parts", 5), ("clock", 1)):
+        assert left[name]["step"] == right[name]["step"] >= least
         assert torch.equal(left[name]["weights"], right[name]["weights"])
     assert left["whole"]["step"] == left["parts"]["step"]
     assert torch.equal(left["whole"]["weights"], left["parts"]["weights"])
