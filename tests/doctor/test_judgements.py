@@ -14,7 +14,7 @@ from worker.doctor.finding import Level, failed, ok, warning, worst_exit_code
 from worker.doctor.kafka import ClusterFacts, GroupFacts
 from worker.errors import ExitCode
 from worker.settings import KafkaSettings, LimitSettings, RedisSettings, Settings
-from worker.stream.admin import TopicFacts
+from worker.stream.admin import PartitionState, TopicFacts
 
 GOOD_VERSIONS = {
     "python": "3.11.7",
@@ -329,6 +329,32 @@ def test_replication_that_does_not_survive_a_broker_is_a_warning(
     findings = judge_topics(as_declared(replication, in_sync))
     assert levels(findings) == {Level.WARNING}
     assert word in findings[0].detail
+
+
+@pytest.mark.parametrize(
+    ("state", "level", "words"),
+    [
+        (PartitionState(True, 3, 3), Level.OK, "as declared"),
+        (
+            PartitionState(True, 3, 2),
+            Level.WARNING,
+            "away or behind of 1 of 2 partitions (reviews.posted.v1)",
+        ),
+        (PartitionState(True, 3, 1), Level.FAILED, "nothing is written"),
+        (PartitionState(False, 3, 1), Level.FAILED, "no broker leads 1 of 2 partitions"),
+        (PartitionState(False, 3, 2), Level.FAILED, "no broker leads 1 of 2 partitions"),
+    ],
+)
+def test_what_brokers_that_are_away_mean_for_a_partition_is_said_once(
+    state: PartitionState, level: Level, words: str
+) -> None:
+    found = as_declared()
+    name = "reviews.posted.v1"
+    found[name] = replace(found[name], states=[PartitionState(True, 3, 3), state])
+    (finding,) = judge_topics(found)
+    assert finding.level is level
+    assert words in finding.detail
+    assert finding.exit_code is (ExitCode.DEPENDENCY if level is Level.FAILED else ExitCode.OK)
 
 
 def test_a_record_too_large_for_its_dead_letter_fails() -> None:

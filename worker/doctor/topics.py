@@ -1,12 +1,12 @@
 """Do the topics exist as declared, survive a broker, and hold what may be written to them?"""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from worker.contracts.topics import INPUT_TOPICS, TOPICS, dead_letter_topic
 from worker.doctor.finding import Finding, failed, ok, warning
 from worker.errors import ExitCode
 from worker.settings import Settings
-from worker.stream.admin import TopicFacts, differences, look
+from worker.stream.admin import PartitionState, TopicFacts, differences, look
 from worker.stream.config import admin_config, open_admin
 
 DEAD_LETTER_EXTRA_BYTES = 64_000
@@ -18,7 +18,12 @@ MATTERS = frozenset({"topic", "cleanup.policy", "max.message.bytes"})
 
 def judge(found: Mapping[str, TopicFacts], brokers: int, message_max_bytes: int) -> list[Finding]:
     """Compare the topics with their declaration, with the number of brokers, and with what the worker may produce."""
-    findings = [*_as_declared(found), *_replicated(found, brokers), *_sizes(found, message_max_bytes)]
+    findings = [
+        *_as_declared(found),
+        *_available(found),
+        *_replicated(found, brokers),
+        *_sizes(found, message_max_bytes),
+    ]
     partitions = "/".join(str(found[topic].partitions) for topic in INPUT_TOPICS if topic in found)
     replication = min((facts.replication for facts in found.values()), default=0)
     summary = f"{len(found)} as declared, inputs with {partitions} partitions, replication {replication}"
@@ -49,6 +54,49 @@ def _as_declared(found: Mapping[str, TopicFacts]) -> list[Finding]:
         else:
             findings.append(warning("topics", detail, f"{hint}, if it is not on purpose"))
     return findings
+
+
+def _available(found: Mapping[str, TopicFacts]) -> list[Finding]:
+    """What brokers that are away, or behind, mean for each partition now: the worst of three."""
+    findings = []
+    if stopped := _those(found, lambda one, _: not one.led):
+        findings.append(
+            failed(
+                "topics",
+                f"no broker leads {stopped}: nothing of these is read or written",
+                "start the brokers that are away: only a replica that was in sync may lead",
+                ExitCode.DEPENDENCY,
+            )
+        )
+    if unsafe := _those(found, lambda one, least: one.led and one.in_sync < least):
+        findings.append(
+            failed(
+                "topics",
+                f"fewer replicas than min.insync.replicas are in sync of {unsafe}: nothing is written to these",
+                "start the brokers that are away; until then workers wait, for kafka.message_timeout_s at most",
+                ExitCode.DEPENDENCY,
+            )
+        )
+    if behind := _those(found, lambda one, least: one.led and least <= one.in_sync < one.replicas):
+        findings.append(
+            warning(
+                "topics",
+                f"replicas are away or behind of {behind}: these are used, and survive fewer brokers",
+                "see to the broker that is away; one that was started a moment ago catches up by itself",
+            )
+        )
+    return findings
+
+
+def _those(found: Mapping[str, TopicFacts], holds: Callable[[PartitionState, int], bool]) -> str:
+    """The partitions of which it holds, given their topic's `min.insync.replicas`, in words; nothing when there are none."""
+    concerned = {
+        name: sum(holds(one, int(facts.config.get("min.insync.replicas", "1"))) for one in facts.states)
+        for name, facts in sorted(found.items())
+    }
+    names = ", ".join(name for name, count in concerned.items() if count)
+    of = sum(len(facts.states) for facts in found.values())
+    return f"{sum(concerned.values())} of {of} partitions ({names})" if names else ""
 
 
 def _replicated(found: Mapping[str, TopicFacts], brokers: int) -> list[Finding]:

@@ -31,6 +31,14 @@ AT_LEAST = frozenset({"max.message.bytes"})
 """Properties of which more than declared is as good."""
 
 
+class PartitionState(NamedTuple):
+    """Whether a partition can be used now."""
+
+    led: bool
+    replicas: int
+    in_sync: int
+
+
 @dataclass(frozen=True, slots=True)
 class TopicFacts:
     """One topic as the cluster has it."""
@@ -40,6 +48,7 @@ class TopicFacts:
     replication: int
     """Replicas of its first partition."""
     config: Mapping[str, str]
+    states: Sequence[PartitionState] = ()
 
 
 class Difference(NamedTuple):
@@ -88,6 +97,10 @@ def look(admin: AdminClient, names: Sequence[str]) -> dict[str, TopicFacts]:
             len(partitions),
             len(partitions[min(partitions)].replicas),
             {key: entry.value for key, entry in entries.items() if entry.value is not None},
+            [
+                PartitionState(one.leader >= 0, len(one.replicas), len(one.isrs))
+                for one in partitions.values()
+            ],
         )
     return facts
 
