@@ -2,9 +2,10 @@
 
 from concurrent.futures import Future
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException
 from pydantic import SecretStr
 
 from worker.contracts.topics import TOPICS, dead_letter_topic
@@ -275,10 +276,38 @@ def test_a_group_is_not_there_yet_only_when_the_coordinator_says_so(
     code: int, level: Level, exit_code: ExitCode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kafka, "ANSWER_TIMEOUT_S", 0.3)
-    group = kafka._group(Coordinator(code), "tagline")  # type: ignore[arg-type]  # all that is asked of it
+    group = kafka._group(Coordinator(code), Settings(), [])  # type: ignore[arg-type]  # all that is asked of it
     (finding,) = kafka.judge_group(replace(GOOD_CLUSTER, group=group), KafkaSettings())
     assert (finding.level, finding.exit_code) == (level, exit_code)
     assert ("not there yet" in finding.detail) == (level is Level.OK)
+
+
+class Described(Coordinator):
+    """One that describes the group; asked for its offsets, the real client may end the process, so nothing may ask it."""
+
+    def __init__(self) -> None:
+        super().__init__(KafkaError._FAIL)
+
+    def describe_consumer_groups(self, groups: list[str], **_: float) -> dict[str, Future[SimpleNamespace]]:
+        answer: Future[SimpleNamespace] = Future()
+        answer.set_result(SimpleNamespace(state=ConsumerGroupState.STABLE, members=["one"]))
+        return {groups[0]: answer}
+
+
+def test_a_coordinator_that_moves_between_two_questions_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = iter([KafkaException(KafkaError(KafkaError.NOT_COORDINATOR)), {INPUT: 450}])
+
+    def committed(*_: object) -> object:
+        answer = next(answers)
+        if isinstance(answer, KafkaException):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(kafka, "_committed", committed)
+    group = kafka._group(Described(), Settings(), [])  # type: ignore[arg-type]  # all that is asked of it
+    assert group == GroupFacts("stable", 1, {INPUT: 450})
 
 
 def as_declared(replication: int = 3, in_sync: str = "2") -> dict[str, TopicFacts]:

@@ -22,7 +22,7 @@ class Examination:
         """The cluster's facts, or why there are none. Blocks for some seconds the first time."""
         try:
             with open_admin(admin_config(self.settings)) as admin:
-                return kafka.gather(admin, self.settings.kafka.group_id, INPUT_TOPICS)
+                return kafka.gather(admin, self.settings, INPUT_TOPICS)
         except TaglineError as error:
             return error
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import (
     ConsumerGroupState,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     TopicPartition,
@@ -15,7 +14,8 @@ from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, Resou
 
 from worker.doctor.finding import Finding, failed, ok, warning
 from worker.errors import AuthenticationError, ExitCode, TaglineError
-from worker.settings import KafkaSettings
+from worker.settings import KafkaSettings, Settings
+from worker.stream.config import open_consumer, reader_config
 from worker.stream.errors import error_of, kafka_error
 
 ANSWER_TIMEOUT_S = 5.0
@@ -53,7 +53,7 @@ class ClusterFacts:
     """Or why it could not be described."""
 
 
-def gather(admin: AdminClient, group_id: str, input_topics: tuple[str, ...]) -> ClusterFacts:
+def gather(admin: AdminClient, settings: Settings, input_topics: tuple[str, ...]) -> ClusterFacts:
     """Ask the cluster. Blocks up to a few time-outs. Raises ``TaglineError`` when it does not answer or refuses."""
     try:
         metadata = admin.list_topics(timeout=ANSWER_TIMEOUT_S)
@@ -75,7 +75,7 @@ def gather(admin: AdminClient, group_id: str, input_topics: tuple[str, ...]) -> 
         config=_broker_config(admin, next(iter(metadata.brokers), 0)),
         offsets={key: (first[key], last[key]) for key in last if key in first},
         newest_ahead_s=None if newest_ms is None else newest_ms / 1000 - time.time(),
-        group=_group(admin, group_id),
+        group=_group(admin, settings, partitions),
     )
 
 
@@ -165,11 +165,17 @@ def _broker_config(admin: AdminClient, broker: int) -> dict[str, str]:
     return {name: entry.value for name, entry in entries.items() if entry.value is not None}
 
 
-def _group(admin: AdminClient, group_id: str) -> GroupFacts | TaglineError:
+def _group(
+    admin: AdminClient, settings: Settings, partitions: list[TopicPartition]
+) -> GroupFacts | TaglineError:
+    group_id = settings.kafka.group_id
     deadline = time.monotonic() + ANSWER_TIMEOUT_S
     while True:
         try:
-            return _describe(admin, group_id)
+            described = admin.describe_consumer_groups([group_id], request_timeout=ANSWER_TIMEOUT_S)[
+                group_id
+            ].result()
+            committed = _committed(settings, partitions)
         except KafkaException as error:
             code = error_of(error).code()
             if code in _ABOUT_TO_KNOW and time.monotonic() < deadline:
@@ -178,15 +184,27 @@ def _group(admin: AdminClient, group_id: str) -> GroupFacts | TaglineError:
                 return GroupFacts("not there yet", 0)
             else:
                 return kafka_error(error, f"asking for the group {group_id}")
+        else:
+            dead = described.state is ConsumerGroupState.DEAD
+            state = "not there yet" if dead else described.state.name.lower()
+            return GroupFacts(state, len(described.members), committed)
 
 
-def _describe(admin: AdminClient, group_id: str) -> GroupFacts:
-    described = admin.describe_consumer_groups([group_id], request_timeout=ANSWER_TIMEOUT_S)[
-        group_id
-    ].result()
-    listed = admin.list_consumer_group_offsets(
-        [ConsumerGroupTopicPartitions(group_id)], request_timeout=ANSWER_TIMEOUT_S
-    )[group_id].result()
-    committed = {(p.topic, p.partition): p.offset for p in listed.topic_partitions or [] if p.offset >= 0}
-    state = "not there yet" if described.state is ConsumerGroupState.DEAD else described.state.name.lower()
-    return GroupFacts(state, len(described.members), committed)
+def _committed(settings: Settings, partitions: list[TopicPartition]) -> dict[tuple[str, int], int]:
+    """What the group has committed, asked by a consumer that joins nothing.
+
+    The admin client's own question ends the process with a segmentation fault when the group's coordinator has just moved to another
+    broker (librdkafka issue 5040).
+    """
+    if not partitions:
+        return {}
+    # what stands there now, also while a transaction is open that will change it
+    config = reader_config(settings, settings.kafka.group_id) | {"isolation.level": "read_uncommitted"}
+    consumer = open_consumer(config)
+    try:
+        found = consumer.committed(partitions, timeout=ANSWER_TIMEOUT_S)
+    finally:
+        consumer.close()
+    if refusal := next((one.error for one in found if one.error is not None), None):
+        raise KafkaException(refusal)
+    return {(one.topic, one.partition): one.offset for one in found if one.offset >= 0}
