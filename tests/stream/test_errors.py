@@ -45,6 +45,13 @@ def test_nobody_is_asked_whether_kafka_is_up_when_it_has_answered(code: int) -> 
     assert "Is Kafka up" not in (kafka_error(KafkaError(code), "creating").hint or "")
 
 
+def test_an_output_that_nobody_acknowledged_names_the_setting_and_what_to_look_at() -> None:
+    hint = kafka_error(KafkaError(KafkaError._MSG_TIMED_OUT), "publishing to t").hint or ""
+    assert "kafka.message_timeout_s" in hint
+    assert "min.insync.replicas" in hint
+    assert "tagline doctor" in hint
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -149,6 +149,12 @@ def kafka_error(error: KafkaError | KafkaException, doing: str) -> TaglineError:
         )
     if code in _FENCED:
         return DependencyError(message, hint="Another process has taken over with the same transactional id.")
+    if code == KafkaError._MSG_TIMED_OUT:
+        return DependencyError(
+            message,
+            hint="No broker acknowledged it within kafka.message_timeout_s: the partition's leader is away, or fewer replicas are in sync "
+            "than min.insync.replicas. `tagline doctor` says which; once that is mended, start again.",
+        )
     if code > 0:  # a broker's own code; librdkafka's are negative
         return DependencyError(message, hint="Kafka answers, with this error. `tagline doctor` looks closer.")
     return DependencyError(
