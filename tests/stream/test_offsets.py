@@ -99,8 +99,9 @@ def test_a_partition_starts_at_its_committed_offset_or_where_the_setting_says(
 def test_a_partition_without_an_offset_can_be_an_error(
     consumer: FakeConsumer, assignment: Assignment
 ) -> None:
-    with pytest.raises(DataError, match="has no committed offset"):
+    with pytest.raises(DataError, match="has no committed offset") as caught:
         offsets(consumer, assignment, "error").starting_points([TopicPartition(*FIRST)])
+    assert "a partition that was added" in (caught.value.hint or "")
 
 
 def test_a_look_up_is_repeated_until_the_coordinator_answers(

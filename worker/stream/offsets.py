@@ -182,7 +182,8 @@ class Offsets:
         if self._start_from == "error":
             raise DataError(
                 f"partition {position.partition} of {position.topic} has no committed offset",
-                hint="Set TAGLINE_KAFKA_START_FROM=earliest for a new group, or restore the group's offsets.",
+                hint="Set TAGLINE_KAFKA_START_FROM=earliest for a new group or a partition that was added, or restore the group's "
+                "offsets.",
             )
         at = (position.topic, position.partition)
         if self._start_from == "earliest":
