@@ -147,6 +147,10 @@ def test_the_end_of_a_partition_is_asked_for_until_its_leader_answers(
             KafkaError._TIMED_OUT,
             KafkaError.LEADER_NOT_AVAILABLE,
             KafkaError.NOT_LEADER_FOR_PARTITION,
+            KafkaError._DESTROY_BROKER,
+            KafkaError.OFFSET_NOT_AVAILABLE,
+            KafkaError.UNKNOWN_LEADER_EPOCH,
+            KafkaError.FENCED_LEADER_EPOCH,
         )
     ]
     (found,) = offsets(consumer, assignment, "latest").starting_points([TopicPartition(*FIRST)]) or []

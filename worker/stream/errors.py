@@ -34,6 +34,19 @@ _NO_TOPIC = frozenset(
         KafkaError.UNKNOWN_TOPIC_ID,
     }
 )
+_LEADER_MOVES = frozenset(
+    {
+        KafkaError._UNKNOWN_PARTITION,  # the client knows of no leader
+        KafkaError._DESTROY_BROKER,  # it was forgotten while it was asked, because the cluster does not name it any more
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        # What other brokers than a single one say besides, while a partition goes from one to another.
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+    }
+)
 _OUT_OF_RANGE = frozenset(
     {KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET, KafkaError._NO_OFFSET}
 )
@@ -97,6 +110,14 @@ def is_for_good(error: KafkaError) -> bool:
     The client itself waits for a topic that only the brokers' metadata does not show yet, before it says that there is none.
     """
     return error.code() in _FORBIDDEN | _NO_TOPIC | _TOO_LARGE | _UNFIT
+
+
+def leader_moves(error: KafkaError) -> bool:
+    """Whether a partition that is known to be there has no leader for a moment, or one that does not know its place yet.
+
+    The client asks twice at most, some of these not even that; whoever asks a little later is answered.
+    """
+    return error.code() in _LEADER_MOVES
 
 
 def kafka_error(error: KafkaError | KafkaException, doing: str) -> TaglineError:

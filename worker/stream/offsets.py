@@ -15,7 +15,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from worker.errors import DataError, DependencyError
 from worker.stream.assignment import Assignment
-from worker.stream.errors import kafka_error
+from worker.stream.errors import kafka_error, leader_moves
 from worker.stream.journal import Journal
 from worker.stream.microbatch import MicroBatch
 from worker.telemetry import metrics
@@ -201,7 +201,7 @@ class Offsets:
         return self._answered(
             ask,
             f"looking up the end of {topic}/{number}",
-            worth_asking_again=lambda error: _has_no_leader_yet(error) or _worth_asking_again(error),
+            worth_asking_again=lambda error: leader_moves(error) or _worth_asking_again(error),
             hint="Check the brokers: none of them may lead this partition.",
         )
 
@@ -300,15 +300,6 @@ class Offsets:
                 ) from problem
             self.on_turn()
             time.sleep(0.1)
-
-
-def _has_no_leader_yet(error: KafkaError) -> bool:
-    """Of a partition that the group has just given us: its leader starts or moves, and until then the client may know of none."""
-    return error.code() in (
-        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 # the client's public name
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-    )
 
 
 def _worth_asking_again(error: KafkaError) -> bool:

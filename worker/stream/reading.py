@@ -11,13 +11,14 @@ from worker.errors import DataError, DependencyError
 from worker.settings import Settings
 from worker.stream.config import open_consumer, reader_config
 from worker.stream.described import describe
-from worker.stream.errors import kafka_error
+from worker.stream.errors import kafka_error, leader_moves
 from worker.stream.record import Partition, Record, from_message
 
 ANSWER_TIMEOUT_S = 15.0
 STALLED_AFTER_S = 30.0
 """A read towards a known end that hears nothing for this long gives up."""
 _POLL_S = 0.1
+_AGAIN_S = 0.1
 
 
 class Reader:
@@ -50,21 +51,30 @@ class Reader:
         return sorted((topic, number) for topic in topics for number in found[topic].partitions)
 
     def bounds(self, partitions: Sequence[Partition]) -> dict[Partition, tuple[int, int]]:
-        """First offset, and the one after the last record that is committed, of each partition."""
-        found = {}
-        for topic, number in partitions:
+        """First offset, and the one after the last record that is committed, of each partition. Waits for leaders that move."""
+        return {partition: self._bounds(*partition) for partition in partitions}
+
+    def _bounds(self, topic: str, number: int) -> tuple[int, int]:
+        doing = f"asking for the offsets of {topic} partition {number}"
+        deadline = time.monotonic() + ANSWER_TIMEOUT_S
+        while True:
             try:
                 low_high = self.consumer.get_watermark_offsets(
                     TopicPartition(topic, number), timeout=ANSWER_TIMEOUT_S
                 )
             except KafkaException as error:
-                raise kafka_error(error, f"asking for the offsets of {topic} partition {number}") from error
+                if not leader_moves(error.args[0]):
+                    raise kafka_error(error, doing) from error
+                if time.monotonic() > deadline:
+                    raise DependencyError(
+                        f"{doing}: no broker leads it: {error.args[0].str()}",
+                        hint="`tagline doctor` looks at the brokers",
+                    ) from error
+                time.sleep(_AGAIN_S)
+                continue
             if low_high is None:
-                raise DependencyError(
-                    f"asking for the offsets of {topic} partition {number}: no answer in time"
-                )
-            found[topic, number] = low_high
-        return found
+                raise DependencyError(f"{doing}: no answer in time")
+            return low_high
 
     def ends(self, topics: Sequence[str]) -> dict[Partition, int]:
         """Where each partition ends now, to read only what comes later. Waits for leaders of topics made a moment ago."""
