@@ -179,16 +179,16 @@ def test_a_neutral_share_is_refused_where_every_kind_has_a_neutral_label(
 ) -> None:
     call = ("export", "--model", inputs / "run", "--name", "a", "--neutral-share", 0.1)
     with pytest.raises(UsageError, match="--neutral-share would do nothing"):
-        _run(*call, "--out", tmp_path / "out")
+        tagline_train(*call, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_rows_without_label_are_counted(base: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "mine.jsonl", [*make_rows(20, seed=1), Row("手机 ?"), Row("书 ?")])
     files = (tmp_path / "mine.jsonl", "--out", tmp_path / "out")
-    printed = _run("finetune", *files, "--base", base, "--epochs", 0.1, "--max-tokens", 32)
+    printed = tagline_train("finetune", *files, "--base", base, "--epochs", 0.1, "--max-tokens", 32)
     assert "2 of 22 rows have no label and are left out" in printed
-    printed = _run("prepare", *files, "--validation-share", 0, "--test-share", 0)
+    printed = tagline_train("prepare", *files, "--validation-share", 0, "--test-share", 0)
     assert "train: 22, 2 of them without label\n" in printed
 
 
