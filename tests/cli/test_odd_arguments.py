@@ -1,5 +1,6 @@
 """Arguments that a library below refuses in its own way: exit code 2 with what is wrong, no traceback."""
 
+import os
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -64,10 +65,20 @@ def test_a_contract_that_is_not_utf8_is_drift(tmp_path: Path, capsys: pytest.Cap
 
 @pytest.mark.parametrize("place", ["file/below/it", "x" * 300])
 def test_a_bundle_cannot_be_made_below_a_file(
-    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Path, "exists", os.path.exists)  # Python 3.14's, which hides every refusal
     checkpoint = write_checkpoint(tiny_bert(3), tmp_path / "in")
     (tmp_path / "file").write_text("mine")
     arguments = ["model", "import", str(checkpoint), "--to", str(tmp_path / place), "--name", "it"]
     assert main([*arguments, "--labels", "negative,neutral,positive"]) == ExitCode.USAGE
     assert "cannot be made" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["train", "compare"], ["train", "prepare", "--out", "there"]])
+def test_a_name_longer_than_names_may_be_is_no_bug(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*command, "x" * 300]) == ExitCode.USAGE
+    assert "xxx" in capsys.readouterr().err

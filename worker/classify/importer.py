@@ -110,12 +110,16 @@ def import_checkpoint(request: ImportRequest) -> Bundle:
 def _require_place(to: Path) -> None:
     """Raises UsageError when there is something at `to` already, or nothing can be."""
     try:
-        if to.exists() and (not to.is_dir() or any(to.iterdir())):
-            raise UsageError(
-                f"{to} is no empty folder", hint="name a new folder: a bundle is never changed in place"
-            )
+        to.stat()  # `exists` keeps to itself why it cannot look, from Python 3.14 on
+        is_taken = not to.is_dir() or any(to.iterdir())
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise _cannot_make(to, error) from error
+    if is_taken:
+        raise UsageError(
+            f"{to} is no empty folder", hint="name a new folder: a bundle is never changed in place"
+        )
 
 
 def _cannot_make(to: Path, error: OSError) -> UsageError:

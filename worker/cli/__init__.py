@@ -85,6 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return ExitCode.OK  # the reader (`| head`) has seen enough, or the terminal was closed
         if isinstance(error, OSError) and _is_the_machines(error):
             return _complain_of_the_machine(error)
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG and error.filename is not None:
+            _complain(f"{error.filename}: {error.strerror}", "name another place")
+            return ExitCode.USAGE
         _print_frames(error)
         _complain("unexpected; this is a bug in tagline, and the lines above say where")
         return ExitCode.BUG
