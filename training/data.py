@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Any, BinaryIO, TextIO, cast
 
 from training.labels import meanings_of, spelled
@@ -45,13 +46,20 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
     """Every record of a JSON lines, CSV or Parquet file, as it stands there.
 
     :raises UsageError: the file is missing or cannot be read, or its name or content is none of the three.
+    :raises PermissionError: this user may not look into a folder on the way to it.
     """
-    if path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except PermissionError:
+        raise  # `Path.is_file` keeps it to itself from Python 3.14 on
+    except OSError:
+        mode = 0
+    if S_ISDIR(mode):
         raise UsageError(
             f"{path} is a folder",
             hint="name the files in it that you mean; those of `prepare` are train, validation and test .jsonl.gz",
         )
-    if not path.is_file():
+    if not S_ISREG(mode):
         raise UsageError(f"no such data file: {path}")
     name = path.name.removesuffix(".gz").lower()
     if name.endswith(".parquet"):

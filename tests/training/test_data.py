@@ -1,6 +1,8 @@
 import csv
+import errno
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,16 @@ def test_csv_and_parquet_give_the_same_rows(tmp_path: Path) -> None:
     expected = [Row("很好, 真的", "positive", source="x"), Row("差", "negative", source="x")]
     assert read_rows(tmp_path / "x.csv.gz") == expected
     assert read_rows(tmp_path / "x.parquet") == expected
+
+
+def test_a_file_that_this_user_may_not_look_at_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, **_: bool) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    monkeypatch.setattr(Path, "is_file", os.path.isfile)  # Python 3.14's, which hides every refusal
+    with pytest.raises(PermissionError):
+        read_rows(Path("locked/rows.jsonl"))
 
 
 def test_a_record_without_text_names_its_number(tmp_path: Path) -> None:
