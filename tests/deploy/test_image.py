@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -109,6 +110,14 @@ def test_the_wheel_carries_every_file_of_the_worker(wheel_names: set[str]) -> No
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert expected - wheel_names == set()
+
+
+def test_every_file_of_the_training_code_is_among_those_that_a_wheel_carries() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]["training"]
+    carried = {path for pattern in patterns for path in (PROJECT / "training").glob(pattern)}
+    data = {path for path in (PROJECT / "training").rglob("*.*") if path.suffix not in (".py", ".pyc")}
+    assert data - carried == set()
 
 
 def test_the_wheel_carries_the_shipped_model(wheel_names: set[str]) -> None:
