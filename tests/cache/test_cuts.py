@@ -36,6 +36,7 @@ def test_a_look_up_is_cut_off_while_the_breaker_is_open(monkeypatch: pytest.Monk
     endless, guard = Endless(), Guard("read", failures=1, open_s=60)
     reader = redis.RedisReader(cast("RedisConnection", endless), guard, budget_s=0.001)
     assert reader.get_many([b"key"]) == []
+    assert endless.begun.wait(10), "the thread had not run yet when the budget was spent"
     assert reader.get_many([b"key"]) == []
     assert endless.cuts == 0, "it is young"
     monkeypatch.setattr(redis, "CUT_AFTER_S", 0.0)
