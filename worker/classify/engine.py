@@ -95,9 +95,8 @@ class Engine:
             engine = cls(
                 checked, make_forward(checked, settings), settings.tokens_per_forward, settings.threads
             )
-        except (
-            RuntimeError
-        ) as error:  # torch's, of a GPU as of a CPU: no memory, no kernel for it, a device in use
+        # torch's, of a GPU as of a CPU: no memory, no kernel for it, a device in use
+        except RuntimeError as error:
             raise ModelError(
                 f"the model cannot be computed here: {type(error).__name__}, {' '.join(str(error).split())[:300]}",
                 hint="memory, a driver or a library is at fault; where it is the GPU's, TAGLINE_MODEL_DEVICE=cpu serves without it",
