@@ -13,6 +13,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaE
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType
 
 from tests.faults.events import LISTINGS, REVIEWS
+from tests.group_offsets import group_offsets
 
 INPUTS = (LISTINGS, REVIEWS)
 OUTPUTS = (
@@ -95,14 +96,10 @@ class Stack:
 
     def committed(self, group: str) -> Offsets:
         """The group's committed offsets, without waiting for open transactions."""
-        (future,) = self.admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group)], request_timeout=15
-        ).values()
         try:
-            found = future.result().topic_partitions
+            return group_offsets(self.bootstrap, group, INPUTS)
         except KafkaException:
             return {}  # the coordinator is not up yet
-        return {(at.topic, at.partition): at.offset for at in found if at.offset >= 0}
 
     def lag(self, group: str, ends: Mapping[tuple[str, int], int]) -> int:
         """Records below ``ends`` that the group has not committed."""

@@ -2,10 +2,9 @@
 
 from collections.abc import Collection
 
-from confluent_kafka import ConsumerGroupTopicPartitions
-from confluent_kafka.admin import AdminClient
-
+from tests.group_offsets import group_offsets
 from tests.integration.arena import Arena, Output, Source
+from worker.contracts.topics import INPUT_TOPICS
 
 PUBLISH_TIME = "ce_time"
 """The one header in which duplicates may differ."""
@@ -54,9 +53,7 @@ def order_is_kept(seen: list[Output]) -> None:
 
 def committed_now(arena: Arena) -> dict[tuple[str, int], int]:
     """The group's offsets as they are, without waiting for open transactions."""
-    admin = AdminClient({"bootstrap.servers": arena.bootstrap})
-    (answer,) = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(arena.group)]).values()
-    return {(one.topic, one.partition): one.offset for one in answer.result().topic_partitions}
+    return group_offsets(arena.bootstrap, arena.group, INPUT_TOPICS)
 
 
 def offsets_are_not_ahead(arena: Arena) -> dict[tuple[str, int], int]:
