@@ -150,7 +150,8 @@ def test_an_output_that_is_deleted_ends_the_worker_and_its_successor_does_the_re
     arena = Arena(
         address, None, tmp_path, outputs=[topic for topic in OUTPUT_TOPICS if topic != RANKING_SIGNALS]
     )
-    worker = in_mid_stream(arena, mode)
+    # At least once the client waits that long for a topic that is gone, in case it is about to be made.
+    worker = in_mid_stream(arena, mode, KAFKA_CLIENT_OPTIONS='{"topic.metadata.propagation.max.ms": "2000"}')
     admin = AdminClient({"bootstrap.servers": address})
     admin.delete_topics([RANKING_SIGNALS])[RANKING_SIGNALS].result(20)
     try:
