@@ -11,5 +11,5 @@ _HIDDEN, _INTERMEDIATE = 384, 1536
 
 
 def fastest_precision() -> Precision:
-    """What the worker's `auto` chooses on this machine's processor. Takes 0.1 s or less, and draws none of the run's random numbers."""
+    """What the worker's `auto` chooses on this machine's processor. Takes some 0.1 s, and draws none of the run's random numbers."""
     return decide(measure(_HIDDEN, _INTERMEDIATE))

@@ -39,9 +39,8 @@ def check_kafka(settings: Settings) -> list[Finding]:
     """Open the worker's consumer and producer and close them at once: what librdkafka refuses, it refuses here."""
     try:
         consumer, producer = kafka_configs(settings)
-        open_consumer(
-            {**consumer, **QUIET}
-        ).close()  # that a broker does not answer is for another check to say
+        # That a broker does not answer is for another check to say.
+        open_consumer({**consumer, **QUIET}).close()
         open_producer({**producer, **QUIET}).close()
     except TaglineError as error:
         return [failed("clients", error.message, error.hint, error.exit_code)]
