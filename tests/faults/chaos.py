@@ -153,9 +153,8 @@ class Chaos:
                     break
             elif not deck:
                 deck = self._random.sample(KINDS, len(KINDS))
-            self._round(
-                deck.pop(), list(islice(source, min(burst, plan.events - len(self._feeder.fed)) or burst))
-            )
+            left = plan.events - len(self._feeder.fed)
+            self._round(deck.pop(), list(islice(source, min(burst, left) if left > 0 else burst)))
             self._say(f"round {number + 1}: {len(self._feeder.fed)} fed, lag {self._lag()}")
 
     def _round(self, kind: str, burst: list[Event]) -> None:
