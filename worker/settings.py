@@ -200,10 +200,10 @@ class ModelSettings(_Group):
     )
     precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
         "auto",
-        description="`auto` measures float32 and bfloat16 for a moment at start and takes the faster. `int8` is the fastest on a CPU "
-        "without bfloat16, and gives about one text in two hundred another label (docs/performance.md). Set float32 or bfloat16 where "
-        "replicas run on different machines, so that answers differ in the last digits only: int8 rounds to seven or to eight bits, as "
-        "the processor can. Unlike machines never share cached answers. On a GPU it is bfloat16, and the others are refused.",
+        description="`auto` measures for a moment at start and takes bfloat16 where it is faster than float32; else int8 where that is, "
+        "and the bundle tells that it changes few labels (of the shipped one, one text in 180: docs/performance.md); else float32. Set float32 "
+        "where replicas run on different machines, so that answers differ in the last digits only: int8 rounds to seven or to eight bits, "
+        "as the processor can. Unlike machines never share cached answers. On a GPU it is bfloat16, and the others are refused.",
     )
     threads: int = Field(
         0,

@@ -1,13 +1,18 @@
 """Which precision and which matrix library serve."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 import torch
 
+from tests.classify.checkpoints import FAMILIES, write_bundle
+from tests.classify.conftest import EngineMaker
+from tests.classify.precisions import needs_int8
 from worker.classify import linear, precision
 from worker.classify.linear import Kernel
+from worker.classify.manifest import Int8Check
 from worker.classify.precision import choose, decide, usable_kernel
 from worker.errors import ModelError
 
@@ -20,6 +25,86 @@ CPU = torch.device("cpu")
 )
 def test_bfloat16_must_be_much_faster(float32: float, bfloat16: float, chosen: str) -> None:
     assert decide({"float32": float32, "bfloat16": bfloat16}) == chosen
+
+
+@pytest.mark.parametrize(
+    ("bfloat16", "int8", "chosen"),
+    [(10.0, 1.0, "int8"), (10.0, 1.7, "float32"), (1.0, 0.5, "bfloat16"), (1.5, 1.0, "int8")],
+)
+def test_int8_must_be_faster_and_comes_behind_bfloat16(bfloat16: float, int8: float, chosen: str) -> None:
+    assert decide({"float32": 2.0, "bfloat16": bfloat16, "int8": int8}) == chosen
+
+
+@pytest.mark.parametrize(("bfloat16", "measured"), [(10.0, [False, True]), (1.0, [False])])
+def test_int8_is_measured_where_bfloat16_brings_nothing(
+    bfloat16: float, measured: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def told(
+        _hidden: int, _intermediate: int, names: Sequence[str] = (), *, rows: int = 0
+    ) -> dict[str, float]:
+        asked.append("int8" in names)
+        assert (rows > 0) == ("int8" in names)
+        return {"float32": 2.0, "int8": 1.0} if "int8" in names else {"float32": 2.0, "bfloat16": bfloat16}
+
+    monkeypatch.setattr(precision, "measure", told)
+    choice = choose("auto", CPU, 64, 64, int8=True)
+    assert (asked, choice.precision) == (measured, "int8" if len(measured) == 2 else "bfloat16")
+    assert choose("auto", CPU, 64, 64).precision == ("float32" if len(measured) == 2 else "bfloat16")
+
+
+@needs_int8
+def test_auto_measures_int8_and_comes_out_the_same_each_time() -> None:
+    choices = [choose("auto", CPU, 768, 3072, int8=True) for _ in range(2)]
+    assert len({choice.precision for choice in choices}) == 1
+    assert all(choice.precision == "bfloat16" or choice.seconds["int8"] > 0 for choice in choices)
+
+
+CHECK = Int8Check(levels=63, texts=1_000, other_label=0.006, accuracy=-0.001)
+
+
+@pytest.mark.parametrize(
+    ("change", "levels", "allowed"),
+    [
+        ({}, 63, True),
+        ({}, 127, True),
+        ({"levels": 127}, 63, False),
+        ({"texts": 999}, 63, False),
+        ({"other_label": 0.011}, 63, False),
+        ({"accuracy": -0.006}, 63, False),
+        ({"accuracy": 0.01}, 63, True),
+    ],
+)
+def test_a_check_allows_int8_where_it_changes_little_and_rounds_no_coarser(
+    change: dict[str, float], levels: int, *, allowed: bool
+) -> None:
+    assert CHECK.model_copy(update=change).allows(levels) is allowed
+
+
+@needs_int8
+@pytest.mark.parametrize(
+    ("family", "check", "served"),
+    [
+        ("bert", CHECK.model_dump(), "int8"),
+        ("bert", CHECK.model_dump() | {"other_label": 0.02}, "float32"),
+        ("bert", None, "float32"),
+        ("distilbert", CHECK.model_dump(), "float32"),  # is not packed
+    ],
+)
+def test_auto_takes_int8_for_a_bundle_that_tells_what_it_changes(
+    family: str, check: dict[str, float] | None, served: str, make_engine: EngineMaker, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def told(
+        _hidden: int, _intermediate: int, names: Sequence[str] = ("float32", "bfloat16"), **_: int
+    ) -> dict[str, float]:
+        return {name: {"float32": 2.0, "bfloat16": 9.0, "int8": 1.0}[name] for name in names}
+
+    monkeypatch.setattr(precision, "measure", told)
+    bundle = write_bundle(FAMILIES[family](5), tmp_path, **({"int8": check} if check else {}))
+    assert make_engine("auto", bundle).precision == served
+    assert make_engine("float32", bundle).precision == "float32"
 
 
 @pytest.mark.parametrize("asked", ["float32", "bfloat16"])

@@ -10,6 +10,7 @@ from worker.classify.bundle import Bundle
 from worker.classify.device import choose_device, set_threads
 from worker.classify.encoder import PackedEncoder
 from worker.classify.fallback import PaddedModel
+from worker.classify.integers import exact_levels
 from worker.classify.normalise import NORMALISER_VERSION
 from worker.classify.pack import pack
 from worker.classify.precision import Choice, choose
@@ -99,7 +100,11 @@ def make_forward(bundle: Bundle, settings: ModelSettings) -> Forward:
     device = choose_device(settings.device)
     architecture = bundle.architecture
     choice = choose(
-        settings.precision, device, architecture.hidden or 384, architecture.intermediate or 4 * 384
+        settings.precision,
+        device,
+        architecture.hidden or 384,
+        architecture.intermediate or 4 * 384,
+        int8=_may_be_int8(bundle),
     )
     if device.type == "cuda" and architecture.why_not_packed is None:
         require_varlen()
@@ -127,9 +132,20 @@ def make_forward(bundle: Bundle, settings: ModelSettings) -> Forward:
         device=forward.machine,
         precision=choice.precision,
         kernel=str(choice.kernel),
-        measured_ms={precision: round(s * 1e3, 3) for precision, s in choice.seconds.items()},
+        measured_us_a_row={precision: round(s * 1e6, 2) for precision, s in choice.seconds.items()},
     )
     return forward
+
+
+def _may_be_int8(bundle: Bundle) -> bool:
+    """Whether `auto` may take int8: the bundle tells what that changes, and rounding here is no coarser than there."""
+    check = bundle.manifest.int8
+    if check is None or bundle.architecture.why_not_packed is not None:
+        return False
+    try:
+        return check.allows(exact_levels())
+    except ModelError:
+        return False
 
 
 def _machine(*, on_gpu: bool) -> str:

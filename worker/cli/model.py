@@ -106,6 +106,7 @@ def _describe(bundle: "Bundle") -> dict[str, Any]:
         "max_tokens": manifest.max_tokens,
         "not_packed_because": shape.why_not_packed,
         "kinds": {kind: head.model_dump(exclude_none=True) for kind, head in manifest.kinds.items()},
+        "int8": manifest.int8.model_dump() if manifest.int8 else None,
         "evaluation": manifest.evaluation,
     }
 
@@ -122,7 +123,7 @@ def _print(report: dict[str, Any], *, as_json: bool) -> None:
         if isinstance(value, dict):
             typer.echo(f"{key.replace('_', ' ')}:")
             for name, entry in value.items():
-                typer.echo(f"  {name:<10} {_flat(entry)}")
+                typer.echo(f"  {name:<12} {_flat(entry)}")
         else:
             typer.echo(f"{key.replace('_', ' '):<26} {value}")
 
