@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from worker.classify.manifest import Int8Check
+
 _RULE_OF_DOUBT = (
     "Where a kind has a neutral share, two labels were trained; with p = P(positive), neutral is 2 x share x min(p, 1 - p), taken in "
     "equal parts from both sides."
@@ -42,7 +44,7 @@ def render_card(manifest: Mapping[str, Any], size_bytes: int, layers: int, origi
         lines += [
             "## Measured",
             "",
-            _SETS,
+            " ".join([_SETS, *_scored_in(sets)]),
             "",
             "| set | rows | accuracy | macro-F1 | ECE | majority | TF-IDF + LR | called neutral |",
             "|---|---|---|---|---|---|---|---|",
@@ -55,5 +57,21 @@ def render_card(manifest: Mapping[str, Any], size_bytes: int, layers: int, origi
                 f"{row['ece']:.3f} | {100 * row['majority']:.2f} | {linear} | {neutral} |"
             )
         lines.append("")
+    if "int8" in manifest:
+        lines += ["## In int8", "", _int8(manifest["int8"]), ""]
     lines += ["", f"Licence: {manifest['licence']}.", ""]
     return "\n".join(lines)
+
+
+def _scored_in(sets: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    precisions = sorted({row["precision"] for row in sets.values() if "precision" in row})
+    return [f"Scored in {' and '.join(precisions)}."] if precisions else []
+
+
+def _int8(check: Mapping[str, Any]) -> str:
+    allowed = Int8Check.model_validate(check).allows(check["levels"])
+    verdict = "takes it by itself" if allowed else "takes it only when asked"
+    return (
+        f"Of {check['texts']:,} validation texts {100 * check['other_label']:.2f} % get another label than in float32, and accuracy "
+        f"changes by {100 * check['accuracy']:+.2f} points. A worker on a CPU without bfloat16 {verdict}."
+    )

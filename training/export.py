@@ -24,7 +24,15 @@ from training.predict import logits_for
 from training.quantise import dequantise_state, half_state, quantise_state
 from training.runs import read_json, remember_max_tokens, write_json
 from worker.classify.answers import Probabilities, Text
-from worker.classify.manifest import CONFIG, HASHED_FILES, MANIFEST, TOKENIZER, WEIGHTS, Manifest
+from worker.classify.manifest import (
+    CONFIG,
+    HASHED_FILES,
+    MANIFEST,
+    TOKENIZER,
+    WEIGHTS,
+    Int8Check,
+    Manifest,
+)
 from worker.classify.normalise import NORMALISER_VERSION, normalise
 from worker.classify.sentiment import KindHead, probabilities_of
 from worker.errors import ModelError, UsageError
@@ -47,6 +55,8 @@ class ExportConfig:
     neutral_shares: Mapping[str, float] = field(default_factory=dict)
     licence: str = "Apache-2.0"
     canaries: Sequence[tuple[str, str, str]] = CANARIES
+    int8: Int8Check | None = None
+    """What :func:`training.agreement.check_int8` found."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +133,7 @@ def _manifest(columns: Columns, config: ExportConfig) -> dict[str, Any]:
         "pooling": "cls_pooler",
         "kinds": {kind: _kind_entry(kind, columns, config) for kind in columns.labels},
         "canaries": [],
+        **({"int8": config.int8.model_dump()} if config.int8 else {}),
         "evaluation": {},
         "card": CARD,
         "licence": config.licence,

@@ -161,14 +161,19 @@ def _named_folder(folder: Path) -> Path:
     return trained.parent if trained.name == "model" else trained
 
 
-def open_bundle(folder: Path) -> BundleScorer:
-    """A scorer for a bundle.
+def open_bundle(folder: Path, *, precision: str | None = None) -> BundleScorer:
+    """A scorer for a bundle, with the worker's settings of the model (`TAGLINE_MODEL_PRECISION`, say); or in the given precision, on the CPU.
 
     :raises ModelError: the bundle cannot be served.
+    :raises UsageError: a setting is wrong.
     """
     from worker.classify.engine import Engine
+    from worker.settings import load
 
-    engine = Engine.load(bundle=folder)
+    settings = load().model
+    if precision:
+        settings = settings.model_copy(update={"precision": precision, "device": "cpu"})
+    engine = Engine.load(settings, bundle=folder)
     manifest = engine.bundle.manifest
     size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
     return BundleScorer(

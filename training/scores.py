@@ -20,8 +20,8 @@ def evaluate_folder(
     """Scores of a bundle (through the worker's engine, so as it is served), of a trained model's folder, or of adapters upon ``base``.
 
     A bundle knows its own length limit, and serves three labels whether the model has a neutral column or a neutral rule.
-    Of a set without neutral rows it is also told how many are served as neutral (``called_neutral``, a share). Sets of several
-    kinds are split as :func:`evaluate` does.
+    It also tells the ``precision`` that it answered in, and of a set without neutral rows how many are served as neutral
+    (``called_neutral``, a share). Sets of several kinds are split as :func:`evaluate` does.
 
     :raises UsageError: a row has no label, or one that the model does not know.
     :raises ModelError: the bundle cannot be served.
@@ -35,6 +35,7 @@ def evaluate_folder(
         labels = labels_of_set(rows, labels_for(scorer, kind_of(rows)))
         gold, served = gold_of(rows, labels), scorer.served(rows)
         results[name] = score_set(rows, scorer.among(labels, served, kind_of(rows)), gold, labels)
+        results[name]["precision"] = scorer.engine.precision
         if "neutral" not in labels:
             results[name]["called_neutral"] = float((served.argmax(-1) == LABELS.index("neutral")).mean())
     return results

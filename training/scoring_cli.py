@@ -143,6 +143,7 @@ def export(
     licence: Annotated[str, typer.Option()] = "unspecified",
 ) -> None:
     """Write a bundle that the worker loads. Validation files set the temperatures, for texts with Chinese characters and without."""
+    from training.agreement import check_int8
     from training.calibrate import warnings_of
     from training.choices import one_of
     from training.evaluate import calibrate
@@ -155,9 +156,8 @@ def export(
     refuse_in_place(out, model)
     max_tokens = max_tokens_of(model, max_tokens)
     known = [row for rows in load_sets([canaries], label).values() for row in rows] if canaries else []
-    found = calibrate(
-        model, load_sets(validation, label), load_rows(doubtful, labels=False), max_tokens=max_tokens
-    )
+    sets = load_sets(validation, label)
+    found = calibrate(model, sets, load_rows(doubtful, labels=False), max_tokens=max_tokens)
     if neutral_share is not None and all(
         "neutral" in labels or kind in found.neutral
         for kind, labels in labels_in(trained_folder(model)).items()
@@ -179,7 +179,12 @@ def export(
         licence=licence,
         canaries=[(row.kind, row.text, str(row.label)) for row in known],
     )
-    manifest = export_bundle(model, out, config, evaluation={"neutral": found.neutral})
+    evaluation = {"neutral": found.neutral}
+    manifest = export_bundle(model, out, config, evaluation=evaluation)
+    # Exported twice: int8's answers must come from the stored weights, and the manifest must tell of them.
+    if sets:
+        checked = replace(config, int8=check_int8(out, sets))
+        manifest = export_bundle(model, out, checked, evaluation=evaluation)
     write_run(
         out,
         stage="export",

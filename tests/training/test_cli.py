@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from transformers import BertForMaskedLM
 
+from tests.classify.precisions import CAN_INT8
 from tests.training.commands import tagline_train
 from tests.training.rows import make_rows
 from training import finetune as finetuning
@@ -58,6 +59,9 @@ def test_from_a_file_of_labels_to_a_bundle(base: Path, tmp_path: Path) -> None:
     told = read_json(bundle / "run.json")
     assert told["options"]["config"]["temperatures"].keys() == {"review"}
     assert {"validation.jsonl.gz", "model.safetensors", "columns.json"} <= told["inputs"].keys()
+    if CAN_INT8:
+        assert read_json(bundle / "bundle.json")["int8"]["texts"] == len(read_rows(validation))
+        assert "## In int8" in (bundle / "README.md").read_text()
     table = tagline_train("evaluate", test, "--model", bundle, "--out", tmp_path / "scores", "--train", train)
     assert table.endswith(
         tagline_train("compare", tmp_path / "scores")

@@ -141,6 +141,7 @@ def test_it_prints_the_scores_beside_the_baselines_and_the_command_that_tries_it
     assert "copies_dropped: " in made.printed
     assert "unlabelled_dropped: 1" in made.printed
     card = (made.out / "bundle" / "README.md").read_text(encoding="utf-8")
+    assert f"Scored in {made.manifest['evaluation']['sets']['test']['precision']}." in card
     assert "Made by `tagline train bundle` from first 7: fine-tuned on " in card
     assert "| test | " in card
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from training.agreement import check_int8
 from training.calibrate import Temperature, warnings_of
 from training.canaries import CANARIES
 from training.data import Row, labels_by_kind
@@ -275,9 +276,8 @@ def _finish(
     out: Path,
     config: OwnConfig,
 ) -> dict[str, Any]:
-    """Calibrate, score as the worker serves it, export with the scores, and look whether the worker's engine loads it.
-
-    Made under another name and renamed at the end, so that who finds a bundle finds a whole one.
+    """Calibrate, score, see what int8 changes, export with all that, and look whether the worker's engine loads it; under another name,
+    so that who finds a bundle finds a whole one.
     """
     bundle, part = out / BUNDLE, out / UNFINISHED
     files = [*(split_file(splits, name) for name in ("validation", "test")), *model_files(trained)]
@@ -285,7 +285,8 @@ def _finish(
     if not (bundle / "run.json").is_file() or differences(bundle, told, inputs=files):
         _say("==> calibrating, exporting, and scoring through the worker's engine")
         shutil.rmtree(part, ignore_errors=True)
-        found = calibrate(trained, _validation(prepared.splits), max_tokens=config.finetune.max_tokens)
+        validation = _validation(prepared.splits)
+        found = calibrate(trained, validation, max_tokens=config.finetune.max_tokens)
         for warning in warnings_of(found.temperatures):
             _say(warning)
         export = _export_config(start, config, found.temperatures)
@@ -295,7 +296,7 @@ def _finish(
         export_bundle(
             trained,
             part,
-            replace(export, canaries=_answered(part)),
+            replace(export, canaries=_answered(part), int8=check_int8(part, validation)),
             evaluation=evaluation,
             origin=_origin(evaluation, out),
         )
@@ -330,9 +331,7 @@ def _export_config(
 def _evaluation(
     bundle: Path, prepared: Prepared, start: Start, untouched: Sequence[str], out: Path
 ) -> dict[str, Any]:
-    """What the manifest tells: scores on the test rows (``sets``) and on the project's rows of untouched kinds (``by_hand``), the same of
-    the base, and the sizes of the splits.
-    """
+    """Scores on the test rows (``sets``) and the project's rows of untouched kinds (``by_hand``), those of the base, and sizes of splits."""
     tests, others = _tests(prepared.splits), _rows_by_hand(start, untouched)
     scores = evaluate_folder(bundle, tests | others, max_tokens=start.max_tokens)
     before = read_json(out / BEFORE)

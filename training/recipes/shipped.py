@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from training import model as models
+from training.agreement import check_int8
 from training.canaries import CANARIES
 from training.checkpoint import weights_digest
 from training.data import Row
@@ -221,8 +222,12 @@ def calibration_sets(splits: Path) -> dict[str, list[Row]]:
 def stage_bundle(
     trained: Path, splits: Path, out: Path, config: BundleConfig, *, max_tokens: int
 ) -> dict[str, Any]:
-    """Calibrate on validation, score every test set once as the worker would, and write the bundle to ``out``."""
-    found = calibrate(trained, calibration_sets(splits), max_tokens=max_tokens)
+    """Calibrate on validation, score every test set once as the worker would, and write the bundle to ``out``.
+
+    What int8 changes is measured on validation too, after the scores, which are those of float32 or bfloat16.
+    """
+    validation = calibration_sets(splits)
+    found = calibrate(trained, validation, max_tokens=max_tokens)
     export = ExportConfig(
         name="tagline-zh-en-small",
         version=config.version,
@@ -241,6 +246,7 @@ def stage_bundle(
         "sets": scores,
         "split_counts": read_json(splits / "counts.json"),
     }
+    export = replace(export, int8=check_int8(out, validation))
     return export_bundle(trained, out, export, evaluation=evaluation, origin=ORIGIN)
 
 
