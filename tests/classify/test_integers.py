@@ -11,7 +11,7 @@ from tests.classify.checkpoints import FAMILIES, write_bundle
 from tests.classify.conftest import EngineMaker
 from tests.classify.precisions import needs_int8
 from worker.classify.answers import Probabilities
-from worker.classify.bundle import default_bundle
+from worker.classify.bundle import default_bundle, load_bundle
 from worker.classify.integers import LEVELS, IntegerWeight, exact_levels, make_integer_linear
 from worker.classify.normalise import normalise
 from worker.classify.precision import choose
@@ -133,3 +133,9 @@ def test_the_shipped_bundle_changes_few_labels_and_only_where_it_was_in_doubt(
     assert exact != whole
     assert len(margins) <= 9  # 3 %; half of these texts were written to be hard
     assert sum(margin > 0.2 for margin in margins) <= 1
+
+
+def test_the_shipped_bundle_tells_what_int8_changes_and_auto_may_take_it() -> None:
+    check = load_bundle(default_bundle()).manifest.int8
+    assert check is not None
+    assert check.allows(exact_levels())

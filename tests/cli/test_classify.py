@@ -105,11 +105,14 @@ def test_a_person_is_shown_the_headlines_of_an_evaluation_and_a_script_all_of_it
     assert main(["model", "info"]) == ExitCode.OK
     text = capsys.readouterr().out
     assert re.search(r"^  chn +rows 1200, accuracy 0\.\d+, macro_f1 0\.\d+", text, re.MULTILINE)
+    assert re.search(r"^  other_label +0\.00\d+$", text, re.MULTILINE)
     assert max(map(len, text.splitlines())) < 200
     assert "--json" in text
 
     assert main(["model", "info", "--json"]) == ExitCode.OK
-    assert "confusion" in json.loads(capsys.readouterr().out)["evaluation"]["sets"]["chn"]
+    told = json.loads(capsys.readouterr().out)
+    assert "confusion" in told["evaluation"]["sets"]["chn"]
+    assert told["int8"]["texts"] >= 1_000
 
 
 def test_an_imported_checkpoint_classifies(
