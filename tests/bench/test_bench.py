@@ -45,6 +45,7 @@ def test_every_measurement_runs_and_says_what_it_was_made_of(
     assert set(report["results"]) == set(MEASURES)
     assert all(result["value"] > 0 for result in report["results"].values())
     assert report["model"]["precision"] == asked, "the user's settings are measured"
+    assert report["results"]["b"]["precision"] == "float32", "packing alone is compared"
     assert report["texts"]["texts"] == 100
     assert report["machine"]["cpu"]
     assert report["results"]["d"]["repetitions"][0]["reference_per_s"] > 0

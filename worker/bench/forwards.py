@@ -63,13 +63,16 @@ def packed(settings: ModelSettings, specification: dict[str, Any]) -> dict[str, 
 
 
 def padding(settings: ModelSettings, specification: dict[str, Any]) -> dict[str, object]:
-    """The same tokens packed and padded, by turns, in one process: same precision, same device, same cores.
+    """The same tokens packed and padded, by turns, in one process: same precision, same device, same cores. The stock model has no int8;
+    where the worker computes in that, both are compared in float32, so that the ratio is one of packing.
 
     The engine gives each lane one thread, process-wide; the stock model gets torch's way of using as many cores.
     """
     import torch
 
     engine = Engine.load(settings)
+    if engine.precision == "int8":
+        engine = Engine.load(settings.model_copy(update={"precision": "float32"}))
     bundle = load_bundle(settings.bundle)
     model = stock.stock_model(bundle, engine.precision, choose_device(settings.device))
     ready = prepared(engine, specification["texts"])
@@ -87,6 +90,7 @@ def padding(settings: ModelSettings, specification: dict[str, Any]) -> dict[str,
         torch.set_num_threads(1)
     return {
         "texts": len(ready),
+        "precision": engine.precision,
         "seconds": repetitions,
         "padding_share": stock.padding_share([len(sequence) for sequence in sequences]),
     }
