@@ -67,6 +67,10 @@ class ModelError(TaglineError):
     exit_code = ExitCode.MODEL
 
 
+class DeviceError(ModelError):
+    """The device broke down in mid-work, perhaps of what it was given; whatever this process asks of it fails from here on."""
+
+
 class DataError(TaglineError):
     """Stored data breaks a promise that the worker relies on."""
 

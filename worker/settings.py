@@ -261,8 +261,8 @@ class LimitSettings(_Group):
     crash_journal: Path | None = Field(
         None,
         description="A file that a restart leaves in place, in which the worker notes what it is working on. With it a record "
-        "that kills the process (a crash, memory) is found out and becomes a dead letter after three lives; without it, "
-        "the group meets that record again for ever. Workers on one host may share the name.",
+        "that kills the process (a crash, memory, a GPU that it breaks) is found out and becomes a dead letter after three lives; "
+        "without it, the group meets that record again for ever. Workers on one host may share the name.",
     )
 
 

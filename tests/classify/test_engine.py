@@ -18,7 +18,7 @@ from worker.classify.forward import PackedForward
 from worker.classify.normalise import NORMALISER_VERSION
 from worker.classify.rescue import Budget, is_device_lost, is_out_of_memory
 from worker.classify.tokenise import Tokeniser
-from worker.errors import ModelError
+from worker.errors import DeviceError, ModelError
 from worker.telemetry import metrics
 
 POISON = 200
@@ -159,7 +159,7 @@ def test_a_text_that_found_no_memory_for_a_while_is_answered(fresh_engine: Engin
 def test_a_lost_device_is_an_error_for_all(fresh_engine: Engine) -> None:
     error = RuntimeError("CUDA error: device-side assert triggered")
     fault = Fault(fresh_engine, raise_for_poison(error))
-    with pytest.raises(ModelError, match="device is lost"):
+    with pytest.raises(DeviceError, match="device is lost"):
         fresh_engine.classify([text(10), text(POISON)])
     assert fault.struck == 1, "nothing more may be asked of a lost device"
 
@@ -174,7 +174,7 @@ def test_a_device_that_fails_on_whatever_it_is_given_is_an_error_for_all(
         return [[rows] * 5 for _ in some], 0
 
     fault = Fault(fresh_engine, strike)
-    with pytest.raises(ModelError, match="fails on any text"):
+    with pytest.raises(DeviceError, match="fails on any text"):
         fresh_engine.classify([text(10 + number) for number in range(30)])
     assert fault.struck >= 2, "the texts, and the harmless one"
 

@@ -24,7 +24,7 @@ from worker.cache.tiers import Cache
 from worker.classify.answers import Text
 from worker.classify.rescue import is_device_lost
 from worker.cli import main as run_and_report
-from worker.errors import ModelError
+from worker.errors import DeviceError
 from worker.pipeline import prepare, service
 from worker.stream.exactly_once import ExactlyOncePublisher
 from worker.stream.intake import Intake
@@ -97,28 +97,38 @@ def faulty(
     return wrapped
 
 
+def lose_the_device() -> None:
+    """What the engine raises when a GPU breaks down."""
+    error = RuntimeError("CUDA error: an illegal memory access was encountered")
+    if is_device_lost(error):  # the engine's own judgement, or nothing is injected
+        announce("DEVICE LOST")
+        raise DeviceError("the device is lost") from error
+
+
 class Forward:
     """What happens in the middle of a forward."""
 
-    def __init__(self, gate: Path | None, failing: int | None, killer: str | None) -> None:
-        self._gate, self._failing, self._killer = gate, failing, killer
+    def __init__(
+        self, gate: Path | None, failing: int | None, killer: str | None, breaker: str | None
+    ) -> None:
+        self._gate, self._failing, self._killer, self._breaker = gate, failing, killer, breaker
         self._count = 0
 
     def __call__(self, texts: Sequence[Text]) -> None:
-        """Die of a text; wait while the gate exists; break down when it is time to."""
+        """Die of a text, or break down of one; wait while the gate exists; break down when it is time to."""
         self._count += 1
         if self._killer is not None and any(self._killer in text.text for text in texts):
             announce(f"KILLED BY ONE OF {len(texts)}")
             kill()
+        if self._breaker is not None and any(self._breaker in text.text for text in texts):
+            announce(f"BROKEN BY ONE OF {len(texts)}")
+            lose_the_device()
         if self._gate is not None and self._gate.exists():
             announce("IN FORWARD")
             while self._gate.exists():
                 time.sleep(0.005)
         if self._count == self._failing:
-            error = RuntimeError("CUDA error: an illegal memory access was encountered")
-            if is_device_lost(error):  # the engine's own judgement, or nothing is injected
-                announce("DEVICE LOST")
-                raise ModelError("the device is lost") from error
+            lose_the_device()
 
 
 def main() -> int:
@@ -134,6 +144,9 @@ def main() -> int:
     parser.add_argument("--gate", type=Path, help="forwards wait while this file exists")
     parser.add_argument("--failing", type=int, help="forward at which the device breaks down")
     parser.add_argument("--killer", help="the process dies in the forward of a text that contains this")
+    parser.add_argument(
+        "--breaker", help="the device breaks down in the forward of a text that contains this"
+    )
     parser.add_argument("--standby", type=Path, help="begin when this file is gone, and be quick then")
     parser.add_argument("--connect-timeout", type=float, help="seconds that the start waits for the brokers")
     options = parser.parse_args()
@@ -146,7 +159,8 @@ def main() -> int:
     while options.standby is not None and options.standby.exists():
         time.sleep(0.01)
     engine = FakeEngine(
-        delay_s=options.delay, in_forward=Forward(options.gate, options.failing, options.killer)
+        delay_s=options.delay,
+        in_forward=Forward(options.gate, options.failing, options.killer, options.breaker),
     )
     service.load_engine = lambda _settings: engine
     return run_and_report(["run"])

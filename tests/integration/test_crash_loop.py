@@ -17,9 +17,17 @@ pytestmark = [pytest.mark.integration, pytest.mark.faults]
 KILLER = "KILLER"
 
 
-@pytest.mark.parametrize("mode", ["at_least_once", "exactly_once"])
+@pytest.mark.parametrize(
+    ("mode", "way", "end", "said"),
+    [
+        ("at_least_once", "--killer", -signal.SIGKILL, "KILLED"),
+        ("exactly_once", "--killer", -signal.SIGKILL, "KILLED"),
+        ("at_least_once", "--breaker", ExitCode.MODEL, "BROKEN"),
+    ],
+    ids=["at_least_once", "exactly_once", "by breaking the device"],
+)
 def test_a_record_that_kills_the_process_is_quarantined_after_three_lives(
-    arena: Arena, mode: str, tmp_path: Path
+    arena: Arena, mode: str, way: str, end: int, said: str, tmp_path: Path
 ) -> None:
     settings = {
         "DELIVERY": mode,
@@ -40,13 +48,13 @@ def test_a_record_that_kills_the_process_is_quarantined_after_three_lives(
 
     company = []
     for _ in range(LIVES):
-        victim = arena.worker("--killer", KILLER, "--delay", "0.005", **settings)
-        assert victim.wait() == -signal.SIGKILL
-        company.append(int(victim.log().partition("KILLED BY ONE OF ")[2].split()[0]))
+        victim = arena.worker(way, KILLER, "--delay", "0.005", **settings)
+        assert victim.wait() == end
+        company.append(int(victim.log().partition(f"{said} BY ONE OF ")[2].split()[0]))
     assert company[0] > 1, "it was alone from the beginning: nothing was to be found out"
     assert company[1:] == [1] * (LIVES - 1)
 
-    survivor = arena.worker("--killer", KILLER, **settings)
+    survivor = arena.worker(way, KILLER, **settings)
     outcomes = arena.wait_for_outcomes()
     arena.wait_for_no_lag()
     assert survivor.stop() == ExitCode.OK

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError
 from tests.stream.fakes import failed
 from tests.stream.intake_bench import BOTH, Bench, nothing_more
 from worker.contracts.reasons import Reason
-from worker.errors import StuckError, UsageError
+from worker.errors import DeviceError, ModelError, StuckError, UsageError
 from worker.stream.journal import LIVES, Journal, open_journal
 from worker.stream.microbatch import MicroBatch
 from worker.stream.record import Fault, Record
@@ -209,17 +209,20 @@ def test_a_record_that_is_given_up_stays_so_when_its_partition_goes_before_the_c
     assert suspected(journal, range(10)) == {6: LIVES}
 
 
-def test_an_end_that_could_be_announced_acquits_but_for_work_that_never_ends(tmp_path: Path) -> None:
-    for error, guilty in ((None, False), (RuntimeError("broken"), False), (StuckError("no end"), True)):
+def test_an_end_that_could_be_announced_acquits_but_for_work_that_never_ends_or_breaks_the_device(
+    tmp_path: Path,
+) -> None:
+    innocent = None, RuntimeError("broken"), ModelError("damaged")
+    for error in (*innocent, StuckError("no end"), DeviceError("lost")):
         path = tmp_path / type(error).__name__
         try:
             with open_journal(path) as journal:
                 journal.begin(batch(1))
                 if error is not None:
                     raise error
-        except (RuntimeError, StuckError):
+        except (RuntimeError, ModelError, StuckError):
             pass
-        assert open_journal(path).suspicious is guilty
+        assert open_journal(path).suspicious is (error not in innocent)
 
 
 def test_who_was_suspected_stays_so_until_met(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from worker.classify.plan import plan_forwards
 from worker.classify.rescue import Budget, is_device_lost, is_out_of_memory
 from worker.classify.sentiment import probabilities_of
 from worker.classify.tokenise import Tokeniser
-from worker.errors import ModelError
+from worker.errors import DeviceError, ModelError
 from worker.settings import ModelSettings
 from worker.telemetry import metrics
 
@@ -32,6 +32,7 @@ CPU_TOKENS = 1_024
 """Tokens of one forward on a CPU. Measured: 512 is 3 to 9 % slower, 2,048 equal within noise and slower to answer."""
 CUDA_TOKENS = 16_384
 UNKNOWN_KIND, OUT_OF_MEMORY = "unknown_kind", "out_of_memory"
+_START_ANEW = "the process must start anew; if one record does it each time, TAGLINE_LIMITS_CRASH_JOURNAL has it found and passed over"
 
 
 @dataclass(slots=True, eq=False)
@@ -152,7 +153,7 @@ class Engine:
         fails and not the device shows a text that was answered before: it is asked again, which costs one small forward.
 
         Raises:
-            ModelError: the device itself is lost, or fails on whatever it is given; nothing of this call may be used.
+            DeviceError: the device itself is lost, or fails on whatever it is given; nothing of this call may be used.
         """
         self.last_call = sum(gather(call.forwards), CallStats()) + self._try_again(call)
         failed = [answer.code for answer in call.answers if isinstance(answer, ClassifyError)]
@@ -182,7 +183,7 @@ class Engine:
         """A forward of the full budget in every lane, so that the first record does not wait for memory and compiled kernels.
 
         Raises:
-            ModelError: not even a harmless text can be computed.
+            DeviceError: not even a harmless text can be computed.
         """
         filler = self._harmless[0]
         length = min(32, self.bundle.manifest.max_tokens)
@@ -209,15 +210,15 @@ class Engine:
         return stats
 
     def _require_sound(self) -> None:
-        """Blocks for a small forward behind those that are queued. Raises ModelError when it fails."""
+        """Blocks for a small forward behind those that are queued. Raises DeviceError when it fails."""
         members = list(range(len(self._harmless)))
         answers: list[Probabilities | ClassifyError] = [ClassifyError(UNKNOWN_KIND, "")] * len(members)
         gather(self._lanes.begin(lambda forward: self._compute(self._harmless, forward, answers), [members]))
         for answer in answers:
             if isinstance(answer, ClassifyError):
-                raise ModelError(
+                raise DeviceError(
                     f"the model fails on any text, even a harmless one: {answer.code}, {answer.detail}",
-                    hint="the device, its memory or a library is at fault; the process must start anew",
+                    hint=f"the device, its memory or a library is at fault; {_START_ANEW}",
                 )
 
     def _tokeniser(self) -> Tokeniser:
@@ -236,9 +237,7 @@ class Engine:
             rows, padding = self._forward.logits([texts[index].ids for index in members])
         except Exception as error:  # any text may provoke anything; it must not take its neighbours along
             if is_device_lost(error):
-                raise ModelError(
-                    f"the device is lost: {error}", hint="the process must start anew"
-                ) from error
+                raise DeviceError(f"the device is lost: {error}", hint=_START_ANEW) from error
             out_of_memory, why = is_out_of_memory(error), type(error).__name__
         else:
             return self._answer(texts, members, rows, padding, answers)

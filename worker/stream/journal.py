@@ -1,14 +1,15 @@
 """What was being worked on when the process died without a word, so that a record that kills it is found out.
 
-A record can end the process instead of raising: a crash in native code, memory that the kernel refuses. It is never committed, so
+A record can end the process instead of being refused: a crash in native code, memory that the kernel refuses, a device that breaks
+down of it and answers this process no more. It is never committed, so
 the next life meets it again, for ever. The journal is a small file that outlives the process. While a micro-batch is between
 decoding and the end of its forward, its offsets stand there. What a dead process left in it is suspected by the next life:
 suspected records travel alone, one at a time, so that each of them is either cleared or is seen to have been the only one there.
 A record that was at work in ``LIVES`` lives when they ended becomes a dead letter without being looked at. It stands in the file until
 that dead letter is published and its offset committed: whoever reads it again before that must know it.
 
-Waiting for the broker does not count, and neither does an end that the process could still announce; only kills, crashes, and
-work that never ends. The file survives the process (the page cache holds it), not necessarily the host.
+Waiting for the broker does not count, and neither does an end that the process could still announce; only kills, crashes, a
+device that broke down, and work that never ends. The file survives the process (the page cache holds it), not necessarily the host.
 """
 
 import fcntl
@@ -22,7 +23,7 @@ from typing import NamedTuple, Self
 
 import structlog
 
-from worker.errors import StuckError, UsageError
+from worker.errors import DeviceError, StuckError, UsageError
 from worker.stream.microbatch import MicroBatch
 from worker.stream.record import Partition, Record
 
@@ -50,8 +51,8 @@ class Span(NamedTuple):
 class Journal:
     """One worker's journal. The stages' threads write it, the consumer's thread asks; a lock keeps them apart.
 
-    A context manager: leaving it acquits what is at work, unless the reason is that the work never ends. Without a file
-    nothing is noted and nobody suspected. A file that cannot be written is reported once; tagging goes on.
+    A context manager: leaving it acquits what is at work, unless the reason is that the work never ends or that the device broke
+    down. Without a file nothing is noted and nobody suspected. A file that cannot be written is reported once; tagging goes on.
     """
 
     def __init__(self, file: int | None = None) -> None:
@@ -72,7 +73,7 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._lock:
-            if kind is None or not issubclass(kind, StuckError):
+            if kind is None or not issubclass(kind, StuckError | DeviceError):
                 self._at_work.clear()
                 self._write()
             if self._file is not None:
