@@ -1,6 +1,7 @@
 """`tagline dlq` on a real broker: looking changes nothing, and a redrive sends each dead letter once."""
 
 import json
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -18,12 +19,14 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from tests.hurt import pause_broker, resume_broker
 from worker.cli import main
 from worker.contracts.deadletter import REDRIVES, Failure, dead_letter, trimmed
 from worker.contracts.outbound import Coordinates, OutboundMessage
 from worker.contracts.reasons import Reason, Stage
 from worker.contracts.topics import INPUT_TOPICS, REVIEWS_POSTED, dead_letter_topic
 from worker.errors import ExitCode
+from worker.local.stack import Stack
 from worker.settings import load
 from worker.stream import redrive as redriving
 
@@ -276,6 +279,35 @@ def test_a_redrive_that_fails_in_mid_batch_neither_loses_nor_repeats(
     assert len(bench.arrived()) == 3
     assert run(capsys, "redrive")["redriven"] == 4
     assert [key for key, *_ in bench.arrived()] == [b"L%d" % number for number in range(7)]
+
+
+def test_a_redrive_ends_in_time_although_the_broker_hangs_and_the_next_one_goes_on(
+    bench: Bench, stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left to themselves the client's calls take twice the time that they are given, and its close has no end."""
+    if stack.status()[0].owner != "ours":
+        pytest.skip("this Kafka is not ours to hurt")
+    bench.bury([letter(1)])
+    commit, codes = redriving._Outbox.commit, []
+
+    def hung(outbox: Any) -> None:
+        if outbox._open_since is not None:
+            pause_broker(stack)
+            patched.setattr(redriving, "ANSWER_TIMEOUT_S", 1.0)
+        commit(outbox)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(redriving._Outbox, "commit", hung)
+        redrive = threading.Thread(target=lambda: codes.append(main(["dlq", "redrive"])), daemon=True)
+        redrive.start()
+        try:
+            redrive.join(40)
+        finally:
+            resume_broker(stack)
+    assert codes == [ExitCode.DEPENDENCY]
+    assert "committing the redrive" in capsys.readouterr().err
+    assert run(capsys, "redrive")["redriven"] == 1
+    assert [key for key, *_ in bench.arrived()] == [b"L1"]
 
 
 def test_a_later_redrive_takes_over_from_one_that_was_left_open(

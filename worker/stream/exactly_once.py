@@ -68,6 +68,21 @@ def in_time(call: Callable[[], None], limit_s: float) -> None:
         raise error
 
 
+def send_offsets(
+    producer: Producer, positions: list[TopicPartition], group_metadata: object, timeout_s: float
+) -> None:
+    """Make these offsets of a group a part of the open transaction. Blocks for at most `timeout_s` and `HANG_MARGIN_S`.
+
+    Raises:
+        KafkaException: they are not, or it is not known (see `in_time`). A call that hangs keeps the producer: it may then be neither
+            used for this transaction nor closed.
+    """
+    in_time(
+        lambda: producer.send_offsets_to_transaction(positions, group_metadata, timeout_s),
+        timeout_s + HANG_MARGIN_S,
+    )
+
+
 class ExactlyOncePublisher:
     """Commits one transaction per micro-batch; ``publish`` returns only when it is committed or rolled back."""
 
@@ -141,13 +156,7 @@ class ExactlyOncePublisher:
         positions = [
             TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()
         ]
-        producer = self._producer
-        self._retried(
-            lambda: in_time(
-                lambda: producer.send_offsets_to_transaction(positions, group_metadata, self._timeout_s),
-                self._timeout_s + HANG_MARGIN_S,
-            )
-        )
+        self._retried(lambda: send_offsets(self._producer, positions, group_metadata, self._timeout_s))
 
     def _report(self, error: KafkaError | None, message: Message) -> None:
         # Only a refusal for good is kept: other failed deliveries make the commit fail, and the records are read again.

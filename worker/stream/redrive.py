@@ -5,7 +5,6 @@ the next one goes on. The note is the offset of a consumer group of its own (see
 the others for later. A header on the record counts its redrives; one that keeps coming back is left where it is.
 """
 
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,8 +20,9 @@ from worker.errors import DataError
 from worker.settings import Settings
 from worker.stream.config import open_producer, tool_producer_config
 from worker.stream.errors import kafka_error
+from worker.stream.exactly_once import send_offsets
 from worker.stream.ledger import METADATA_MAX_BYTES, Ledger
-from worker.stream.publish import BY_KEY, produce
+from worker.stream.publish import BY_KEY, let_go, produce
 from worker.stream.reading import ANSWER_TIMEOUT_S, Reader
 from worker.stream.record import Partition, Record
 
@@ -30,6 +30,7 @@ _BATCH_RECORDS = 200
 _BATCH_S = 1.0
 _LONG_WAIT_S = 0.25
 """A wait for the rate limit that is longer than this closes the batch first, so that no transaction sits open."""
+_LET_GO_S = 1.0
 _NO_ORIGINAL = frozenset({Reason.UNREADABLE.value})
 REMEMBERED_MS = 7 * 86_400_000
 """Kafka forgets a group's offsets, and with them what was redriven, so long after the last of them was committed
@@ -237,9 +238,8 @@ class _Outbox:
                 )
             offsets.append(TopicPartition(topic, number, ledger.base, metadata))
         try:
-            self._producer.send_offsets_to_transaction(
-                offsets, self._reader.consumer.consumer_group_metadata(), ANSWER_TIMEOUT_S
-            )
+            group = self._reader.consumer.consumer_group_metadata()
+            send_offsets(self._producer, offsets, group, ANSWER_TIMEOUT_S)
             self._producer.commit_transaction(ANSWER_TIMEOUT_S)
         except KafkaException as error:
             raise kafka_error(self._failed or error, "committing the redrive") from error
@@ -249,9 +249,13 @@ class _Outbox:
     def close(self) -> None:
         """Abort what is open, if anything, and close."""
         if self._open_since is not None:
-            # Should it fail, the broker aborts at its time-out; the error that led here is already on its way out.
-            with contextlib.suppress(KafkaException):
+            try:
                 self._producer.abort_transaction(ANSWER_TIMEOUT_S)
+            except KafkaException:
+                # The broker aborts at its time-out, or the next redrive at its start; the error that led here is already on its way
+                # out. Not closed: a call that hangs may still have it.
+                let_go(self._producer, _LET_GO_S)
+                return
         self._producer.close()
 
     def _delivered(self, error: KafkaError | None, _: object) -> None:
