@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -60,8 +60,12 @@ _JVM = (
     "-XX:TieredStopAtLevel=1",  # ready sooner; a laptop's load never repays the second compiler
     "-XX:-UsePerfData",
 )
-_START_TIMEOUT_S = 60.0
+_START_TIMEOUT_S = 300.0
+"""It is there in four seconds; on a machine that is very busy it took more than sixty."""
+_STILL_WAITING_S = 30.0
 _STOP_TIMEOUT_S = 20.0
+_SIGNS_OF_ANOTHER_VERSION = ("No MetadataVersion with feature level", "Unsupported metadata version")
+"""In what Kafka says of data that a newer one has written, or one that is too old."""
 
 
 @dataclass(frozen=True)
@@ -133,19 +137,56 @@ class Broker:
                 hint="`tagline local down --wipe` removes what is there",
             )
 
-    def wait_until_answering(self, started: Started, *, timeout_s: float = _START_TIMEOUT_S) -> None:
-        """Block until the broker answers for its metadata. Raises DependencyError with its last words if it does not."""
-        deadline = time.monotonic() + timeout_s
+    def wait_until_answering(
+        self,
+        started: Started,
+        progress: Callable[[str], None] = lambda _: None,
+        *,
+        timeout_s: float = _START_TIMEOUT_S,
+    ) -> None:
+        """Block until the broker answers for its metadata; ``progress`` hears now and then that it does not yet.
+
+        Raises:
+            DependencyError: with its last words. It ended, or it runs and did not answer in time.
+        """
+        began = time.monotonic()
+        say_at = _STILL_WAITING_S
         with _client(self.address) as client:
             while not _answers(client, self.cluster_id):
+                waited_s = time.monotonic() - began
                 ended = not process.is_alive(started)
-                if ended or time.monotonic() > deadline:
+                if ended or waited_s > timeout_s:
                     said = last_words(self.folder)
-                    fault = "ended while starting" if ended else f"did not answer within {timeout_s:.0f} s"
+                    fault = (
+                        "ended while starting"
+                        if ended
+                        else f"runs, but did not answer within {timeout_s:.0f} s"
+                    )
                     raise DependencyError(
                         "\n  ".join([f"Kafka at {self.address} {fault}. Its last words:", *said]),
-                        hint=f"{self.folder / 'broker.log'} has the rest; `tagline local down --wipe` starts afresh",
+                        hint=self._hint(said) if ended else self._hint_of_a_slow_one(),
                     )
+                if waited_s > say_at:
+                    progress(f"Kafka runs and does not answer yet, after {waited_s:.0f} s")
+                    say_at += _STILL_WAITING_S
+
+    def _hint_of_a_slow_one(self) -> str:
+        return (
+            f"on a busy machine wait for it once more with `tagline local up`; `tagline local down` ends it; "
+            f"{self.folder / 'broker.log'} has the rest"
+        )
+
+    def _hint(self, said: Sequence[str]) -> str:
+        data = data_folder(self.folder)
+        if any(sign in line for line in said for sign in _SIGNS_OF_ANOTHER_VERSION):
+            return (
+                f"another version of Kafka has written {data}: run that one (KAFKA_HOME names it), or delete the topics with "
+                "`tagline local down --wipe`"
+            )
+        return (
+            f"{self.folder / 'broker.log'} has the rest; only if what is kept in {data} is at fault, delete the topics with "
+            "`tagline local down --wipe`"
+        )
 
 
 def answers(address: str, cluster_id: str) -> bool:

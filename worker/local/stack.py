@@ -168,7 +168,7 @@ class Stack:
             _require(named, KAFKA_VARIABLE, KAFKA_PORT)
             return named
         if state.broker is not None and process.is_alive(state.broker):
-            _broker_of(self._kafka_folder, state).wait_until_answering(state.broker)
+            _broker_of(self._kafka_folder, state).wait_until_answering(state.broker, progress)
             progress(f"Kafka: already running at {_broker_address(state)}")
             return _broker_address(state)
 
@@ -180,7 +180,7 @@ class Stack:
         server = _broker_of(self._kafka_folder, state)
         started = server.start(program, class_path, self._environment)
         self._remember(started, broker=started)
-        server.wait_until_answering(started)
+        server.wait_until_answering(started, progress)
         progress(f"Kafka: running at {server.address}")
         self._tell_of_a_move(KAFKA_VARIABLE, server.address, progress)
         return server.address
