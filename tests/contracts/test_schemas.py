@@ -337,10 +337,12 @@ def test_the_commands_report_and_exit_as_documented(folder):
     bad = runner.invoke(app, ["check", "--against", str(fresh)], standalone_mode=False)
     assert bad.return_value == 6
     assert "drift: asyncapi.json: differs from the code at line 1" in bad.stdout
-    nothing = runner.invoke(
-        app, ["check", "--against", str(folder.parent / "nothing")], standalone_mode=False
-    )
+    none = ["check", "--against", str(folder.parent / "nothing"), "--json"]
+    nothing = runner.invoke(app, none, standalone_mode=False)
     assert isinstance(nothing.exception, DataError)
+    (problem,) = json.loads(nothing.stdout)["problems"]
+    assert problem["detail"].startswith("no exported contracts in ")
+    assert runner.invoke(app, none[:-1], standalone_mode=False).stdout == ""
 
 
 def test_the_guide_names_every_reason_and_topic():

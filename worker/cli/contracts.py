@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from worker.contracts import schemas
-from worker.errors import ExitCode, UsageError
+from worker.errors import DataError, ExitCode, UsageError
 from worker.local.folders import REFUSALS
 from worker.signals.examples import golden_examples
 
@@ -48,7 +48,13 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> int:
     """Compare exported contracts with the code; exit code 6 when they differ or no longer fit together."""
-    problems = schemas.check(against, golden_examples())
+    try:
+        problems = schemas.check(against, golden_examples())
+    except DataError as error:
+        if as_json:  # its exit code is that of a check that failed, and with that one stdout is a document
+            nothing = schemas.Problem("drift", "asyncapi.json", error.message)
+            typer.echo(json.dumps({"ok": False, "problems": [nothing._asdict()]}))
+        raise
     if as_json:
         typer.echo(json.dumps({"ok": not problems, "problems": [problem._asdict() for problem in problems]}))
     else:
