@@ -171,14 +171,20 @@ def test_a_traceback_repeats_nothing_that_a_user_wrote(
     ],
 )
 def test_a_file_that_the_machine_refuses_is_no_bug(
-    number: int, mend: str, probe: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    number: int,
+    mend: str,
+    probe: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert probe(raising(OSError(number, os.strerror(number), "/there/file"))) == ExitCode.DEPENDENCY
+    monkeypatch.setenv("TAGLINE_LOCAL_DIR", "/there")
+    for file, is_the_stacks in (("/there/file", True), ("/elsewhere/file", False)):
+        assert probe(raising(OSError(number, os.strerror(number), file))) == ExitCode.DEPENDENCY
 
-    said, hint = capsys.readouterr().err.splitlines()
-    assert said == f"error: /there/file: {os.strerror(number)}"
-    assert hint.startswith(f"hint: {mend}")
-    assert "TAGLINE_LOCAL_DIR" in hint
+        said, hint = capsys.readouterr().err.splitlines()
+        assert said == f"error: {file}: {os.strerror(number)}"
+        assert hint.startswith(f"hint: {mend}")
+        assert ("TAGLINE_LOCAL_DIR" in hint) == is_the_stacks
 
 
 def test_a_write_to_a_full_disk_names_no_file_and_is_no_bug_either(

@@ -126,15 +126,21 @@ def _is_the_machines(error: OSError) -> bool:
 
 def _complain_of_the_machine(error: OSError) -> int:
     place = "" if error.filename is None else f"{error.filename}: "
-    mend = "free space" if error.errno in _FULL else "choose a place that this user may write"
-    _complain(
-        f"{place}{error.strerror}", f"{mend}; for the local stack's folder, set TAGLINE_LOCAL_DIR to another"
-    )
+    mend = "free space" if error.errno in _FULL else "choose a place that this user may read and write"
+    if _lies_in_the_local_stack(error.filename):
+        mend += "; TAGLINE_LOCAL_DIR names another folder for the local stack"
+    _complain(f"{place}{error.strerror}", mend)
     try:
         sys.stdout.flush()
     except OSError:
         streams.discard_stdout()  # it was stdout that is full
     return ExitCode.DEPENDENCY
+
+
+def _lies_in_the_local_stack(name: object) -> bool:
+    from worker.local.state import default_folder
+
+    return isinstance(name, str) and Path(name).absolute().is_relative_to(default_folder(os.environ))
 
 
 def _print_frames(error: BaseException) -> None:
