@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
-FOUNDATION = {"contracts", "settings", "telemetry", "errors", "characters", "traditional"}
+FOUNDATION = {"contracts", "settings", "telemetry", "errors", "files", "characters", "traditional"}
 MAY_IMPORT = {
     "errors": set(),
+    "files": set(),
     "characters": set(),
     "traditional": set(),
     "settings": {"errors", "settings_sources"},
     "settings_sources": {"errors"},
     "telemetry": {"settings", "errors", "characters"},
-    "contracts": {"errors", "characters"},
+    "contracts": {"errors", "files", "characters"},
     "signals": {"contracts", "characters", "traditional"},
     "classify": FOUNDATION - {"contracts"},
     "cache": FOUNDATION,

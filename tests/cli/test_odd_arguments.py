@@ -1,5 +1,6 @@
 """Arguments that a library below refuses in its own way: exit code 2 with what is wrong, no traceback."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -73,6 +74,37 @@ def test_a_bundle_cannot_be_made_below_a_file(
     arguments = ["model", "import", str(checkpoint), "--to", str(tmp_path / place), "--name", "it"]
     assert main([*arguments, "--labels", "negative,neutral,positive"]) == ExitCode.USAGE
     assert "cannot be made" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["contracts", "check", "--against", "locked"],
+        ["model", "import", "locked", "--to", "out", "--name", "it"],
+        ["model", "import", "locked/model", "--to", "out", "--name", "it"],
+    ],
+)
+def test_a_folder_that_may_not_be_looked_into_is_not_called_missing(
+    arguments: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    look = Path.stat
+
+    def refuse(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if path.parts[:1] == ("locked",):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return look(path, follow_symlinks=follow_symlinks)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Path, "stat", refuse)
+    for name, hiding in (("exists", "exists"), ("is_file", "isfile"), ("is_dir", "isdir")):
+        monkeypatch.setattr(Path, name, getattr(os.path, hiding))  # Python 3.14's, which hide every refusal
+    assert main(arguments) == ExitCode.DEPENDENCY
+    said = capsys.readouterr().err
+    assert said.startswith("error: locked")
+    assert "Permission denied" in said
 
 
 @pytest.mark.parametrize("command", [["train", "compare"], ["train", "prepare", "--out", "there"]])

@@ -21,6 +21,7 @@ from worker.classify.normalise import NORMALISER_VERSION, normalise
 from worker.classify.star_labels import labels_given, labels_of_checkpoint
 from worker.classify.vocabulary import write_tokenizer
 from worker.errors import ModelError, UsageError
+from worker.files import exists, is_file, is_folder
 
 if TYPE_CHECKING:
     import torch
@@ -61,6 +62,7 @@ def import_checkpoint(request: ImportRequest) -> Bundle:
     Raises:
         UsageError: the arguments do not fit the checkpoint.
         ModelError: the checkpoint cannot be served.
+        OSError: a file of it may not be looked at.
     """
     _require_place(request.to)
     foreign = [kind for kind in request.kinds if kind not in KINDS]
@@ -110,8 +112,8 @@ def import_checkpoint(request: ImportRequest) -> Bundle:
 def _require_place(to: Path) -> None:
     """Raises UsageError when there is something at `to` already, or nothing can be."""
     try:
-        to.stat()  # `exists` keeps to itself why it cannot look, from Python 3.14 on
-        is_taken = not to.is_dir() or any(to.iterdir())
+        to.stat()  # a place below a file is none, which `exists` does not tell
+        is_taken = not is_folder(to) or any(to.iterdir())
     except FileNotFoundError:
         return
     except OSError as error:
@@ -128,9 +130,9 @@ def _cannot_make(to: Path, error: OSError) -> UsageError:
 
 def _source(checkpoint: str) -> Path:
     folder = Path(checkpoint).expanduser()
-    if folder.is_dir():
+    if is_folder(folder):
         return folder
-    if folder.exists() or checkpoint.count("/") > 1 or checkpoint.startswith((".", "/", "~")):
+    if exists(folder) or checkpoint.count("/") > 1 or checkpoint.startswith((".", "/", "~")):
         raise UsageError(
             f"{checkpoint} is no folder", hint="name a checkpoint's folder, or a model on the hub"
         )
@@ -182,7 +184,7 @@ def _head(request: ImportRequest, raw: Mapping[str, Any], architecture: Architec
 
 
 def _write_weights(source: Path, target: Path, architecture: Architecture) -> None:
-    if not (source / WEIGHTS).is_file():
+    if not is_file(source / WEIGHTS):
         raise ModelError(
             f"{source} has no {WEIGHTS}",
             hint="other formats are not read, because a pickle runs code; save the model with safetensors first",

@@ -14,6 +14,7 @@ from typing import Any
 from worker.classify.architecture import Architecture
 from worker.classify.manifest import CONFIG, TOKENIZER
 from worker.errors import ModelError
+from worker.files import is_file
 
 _VOCABULARY = ("vocab.txt", "vocab.json", "merges.txt", "added_tokens.json", "*.model")
 _SWITCHES = "do_lower_case strip_accents tokenize_chinese_chars add_prefix_space keep_accents remove_space split_by_punct"
@@ -29,7 +30,7 @@ def write_tokenizer(source: Path, raw: Mapping[str, Any], architecture: Architec
     Raises:
         ModelError: there is none and none can be made, or it has far fewer pieces than the model has embeddings.
     """
-    if (source / TOKENIZER).is_file():
+    if is_file(source / TOKENIZER):
         shutil.copyfile(source / TOKENIZER, target)
     else:
         _make(source, raw, architecture, target)
@@ -44,7 +45,7 @@ def _make(source: Path, raw: Mapping[str, Any], architecture: Architecture, targ
         folder = Path(scratch)
         for pattern in _VOCABULARY:
             for path in source.glob(pattern):
-                if path.is_file():
+                if is_file(path):
                     shutil.copyfile(path, folder / path.name)
         (folder / CONFIG).write_text(json.dumps(dict(architecture.config)), "utf-8")
         (folder / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
@@ -80,7 +81,7 @@ def _settings(source: Path, raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if not is_file(path):
         return {}
     try:
         document = json.loads(path.read_bytes())

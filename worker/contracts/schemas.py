@@ -14,6 +14,7 @@ from worker.contracts.asyncapi import asyncapi_document
 from worker.contracts.catalogue import CATALOGUE, MessageType
 from worker.contracts.compatibility import incompatibilities
 from worker.errors import DataError
+from worker.files import is_file
 
 Document = dict[str, Any]
 Examples = Mapping[str, Sequence[Document]]
@@ -54,8 +55,13 @@ def documents(examples: Examples) -> dict[str, str]:
 
 
 def check(folder: Path, examples: Examples) -> list[Problem]:
-    """Compare a folder with the code; an empty list means that they agree. Raises DataError when there is no folder."""
-    if not (folder / "asyncapi.json").is_file():
+    """Compare a folder with the code; an empty list means that they agree.
+
+    Raises:
+        DataError: there is no folder of contracts.
+        OSError: it may not be looked at.
+    """
+    if not is_file(folder / "asyncapi.json"):
         raise DataError(
             f"no exported contracts in {folder}", hint=f"`tagline contracts export --to {folder}` writes them"
         )
