@@ -1,4 +1,4 @@
-"""The first signal asks for a drain, the second ends the process, and a drain that never ends is ended."""
+"""The first signal asks for a drain or ends a start, the second ends the process, and a drain that never ends is ended."""
 
 import os
 import signal
@@ -23,6 +23,7 @@ from worker.pipeline import stop as module
 module.MARGIN_S = {margin}
 stop = module.StopSignal({drain})
 stop.install()
+stop.begin()
 print("ready", flush=True)
 def write():
     import sys, threading
@@ -35,6 +36,19 @@ while {loop}:
 """
 
 
+LOADING = """
+import sys
+import time
+from worker.cli import main
+from worker.pipeline import service
+def load(_settings):
+    print("ready", flush=True)
+    time.sleep(600)
+service.load_engine = load
+sys.exit(main(["run"]))
+"""
+
+
 def program(
     loop: str,
     *,
@@ -44,7 +58,13 @@ def program(
     after: str = "",
 ) -> subprocess.Popen[bytes]:
     source = textwrap.dedent(PROGRAM.format(loop=loop, drain=drain, margin=margin, after=after))
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return running(source, log)
+
+
+def running(source: str, log: int, **settings: str) -> subprocess.Popen[bytes]:
+    """A process with this source that has said that it is ready."""
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    environment = plain | settings
     process = subprocess.Popen(
         [sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=log, env=environment
     )
@@ -66,6 +86,15 @@ def test_the_first_signal_asks_and_the_loop_ends_by_itself(number: signal.Signal
     process = program("not stop()")
     process.send_signal(number)
     assert ended(process) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_still_loads_its_model_ends_at_once_with_0(number: signal.Signals) -> None:
+    """The drain's time-out would end it with the code of a drain that took too long."""
+    settings = {"TAGLINE_TELEMETRY_PORT": "0", "TAGLINE_LIMITS_DRAIN_TIMEOUT_S": "0.5"}
+    process = running(LOADING, subprocess.DEVNULL, **settings)
+    process.send_signal(number)
+    assert ended(process) == ExitCode.OK
 
 
 def test_the_second_signal_ends_it_at_once() -> None:

@@ -18,13 +18,14 @@ def run(
     It reads listings.created.v1 and reviews.posted.v1, and publishes tagged events, signals and dead letters. Every
     option is a setting: `tagline config docs` lists them, `tagline config show` prints those in force.
 
-    SIGTERM or Ctrl-C drains: what is in flight is finished and committed, then it ends with exit code 0. A second signal
-    ends it at once with 130; nothing is lost, the records in flight are read again. Other exit codes: 3 Kafka does not
+    SIGTERM or Ctrl-C drains: what is in flight is finished and committed, then it ends with exit code 0; while it still
+    starts, it ends at once with 0. A second signal ends a drain at once with 130; nothing is lost, the records in flight are
+    read again. Other exit codes: 3 Kafka does not
     answer, 4 credentials refused, 5 the model bundle, 6 topics or offsets, 7 the drain took too long, 8 no progress.
     """
     from worker.pipeline.stop import StopSignal, end_at_once
 
-    # Before anything that takes time: a process that is told to stop while it starts also ends in order.
+    # Before anything that takes time: a process that is told to stop while it starts ends with 0.
     stop = StopSignal()
     stop.install()
 

@@ -23,6 +23,7 @@ from worker.pipeline.guard import Guard
 from worker.pipeline.in_flight import TextsInFlight
 from worker.pipeline.line import Line
 from worker.pipeline.prepare import Prepare
+from worker.pipeline.stop import StopSignal
 from worker.settings import KafkaSettings, ModelSettings, Settings
 from worker.signals.outputs import OutputWriter
 from worker.stream.assignment import Assignment
@@ -61,8 +62,9 @@ def load_engine(settings: ModelSettings) -> Engine:
     return engine
 
 
-def serve(settings: Settings, stop: Callable[[], bool]) -> None:
-    """Run one worker until `stop()`. Blocks; call it on the main thread, which becomes the consumer's owner.
+def serve(settings: Settings, stop: StopSignal) -> None:
+    """Run one worker until `stop()`, which hears when it begins to read. Blocks; call it on the main thread, which becomes the
+    consumer's owner.
 
     Raises:
         TaglineError: with the exit code that says what ended it. Nothing unsafe was committed.
@@ -70,8 +72,6 @@ def serve(settings: Settings, stop: Callable[[], bool]) -> None:
     health = HealthState(stuck_after_s=settings.limits.stuck_after_s)
     with serve_health(health, settings.telemetry):
         engine = load_engine(settings.model)
-        if stop():
-            return  # told to while the model loaded: there is nothing to drain
         health.ready["model"] = True
         metrics.MODEL_INFO.labels(engine.model_name, engine.digest, engine.precision).set(1)
         metrics.BUILD_INFO.labels(
@@ -89,7 +89,7 @@ def serve(settings: Settings, stop: Callable[[], bool]) -> None:
 
 def _run(
     settings: Settings,
-    stop: Callable[[], bool],
+    stop: StopSignal,
     engine: Engine,
     cache: Cache,
     health: HealthState,
@@ -136,6 +136,7 @@ def _run(
         on_progress=health.progress,
         on_membership=_membership(settings, health),
     )
+    stop.begin()
     Guard(health, settings.limits.stuck_after_s).start()
     line.start()
     log.info("worker started", delivery=settings.delivery, group=settings.kafka.group_id, version=__version__)

@@ -1,4 +1,4 @@
-"""Signals to a running worker: the first asks it to drain, the second cuts it short.
+"""Signals to a running worker: the first asks it to drain, the second cuts it short. One that still starts just ends.
 
 Python runs its handlers on the main thread between two of its instructions, which belongs to the client's calls: while one waits for a
 broker that is away, for a minute perhaps, nobody would hear. So the signals are read by a thread, from the socket into which
@@ -30,6 +30,7 @@ class StopSignal:
         self.drain_timeout_s = drain_timeout_s
         """How long a drain may take; may be set later, when the settings are known."""
         self._asked = threading.Event()
+        self._begun = False
 
     def install(self) -> None:
         """Take the two signals over. Main thread only."""
@@ -39,6 +40,12 @@ class StopSignal:
         threading.Thread(target=self._hear, args=(heard,), name="tagline-signals", daemon=True).start()
         for number in _HEARD:
             signal.signal(number, _heard_elsewhere)
+
+    def begin(self) -> None:
+        """From here on something may be in flight, and a signal asks for a drain. Until here it ends the process at once, with exit
+        code 0: a model that loads, or a client that waits for its broker, has nothing to finish and cannot be interrupted.
+        """
+        self._begun = True
 
     def __call__(self) -> bool:
         """Whether a stop was asked for."""
@@ -67,6 +74,8 @@ class StopSignal:
             for number in signals.recv(64):
                 if number not in _HEARD:
                     continue
+                if not self._begun:
+                    end_at_once(ExitCode.OK, "told to stop before anything was read")
                 if self._asked.is_set():
                     end_at_once(ExitCode.KILLED, "second signal")
                 self.ask()
