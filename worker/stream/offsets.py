@@ -8,22 +8,19 @@ returns, so the broker refuses the commit of a member that the group went on wit
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from worker.errors import DataError, DependencyError
+from worker.errors import DataError
+from worker.stream.asking import Answer, until_answered
 from worker.stream.assignment import Assignment
-from worker.stream.errors import kafka_error, leader_moves
+from worker.stream.errors import leader_moves
 from worker.stream.journal import Journal
 from worker.stream.microbatch import MicroBatch
 from worker.telemetry import metrics
-from worker.telemetry.waited import Waited
 
 log = structlog.get_logger(__name__)
-
-Answer = TypeVar("Answer")
 
 COMMIT_INTERVAL_S = 0.25
 """Time between commits: a crash replays what was published since the last of them, and what was in flight."""
@@ -283,23 +280,16 @@ class Offsets:
         hint: str,
     ) -> Answer | None:
         """Ask, in short calls, until there is an answer; None when the worker was told to stop first."""
-        waited = Waited()
-        while True:
-            try:
-                return ask()
-            except KafkaException as error:
-                problem = error
-            cause = problem.args[0]
-            if not worth_asking_again(cause):
-                raise kafka_error(cause, doing) from problem
-            if self._stop():
-                return None
-            if waited.look() > self._lookup_timeout_s:
-                raise DependencyError(
-                    f"{doing}: no answer within {self._lookup_timeout_s:.0f} s: {cause.str()}", hint=hint
-                ) from problem
-            self.on_turn()
-            time.sleep(0.1)
+        return until_answered(
+            ask,
+            doing,
+            worth_asking_again=worth_asking_again,
+            call_s=LOOKUP_CALL_S,
+            limit_s=self._lookup_timeout_s,
+            hint=hint,
+            stop=self._stop,
+            on_turn=self.on_turn,
+        )
 
 
 def _worth_asking_again(error: KafkaError) -> bool:

@@ -9,6 +9,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, To
 
 from worker.errors import DataError, DependencyError
 from worker.settings import Settings
+from worker.stream.asking import until_answered
 from worker.stream.config import open_consumer, reader_config
 from worker.stream.described import describe
 from worker.stream.errors import kafka_error, leader_moves
@@ -18,7 +19,6 @@ ANSWER_TIMEOUT_S = 15.0
 STALLED_AFTER_S = 30.0
 """A read towards a known end that hears nothing for this long gives up."""
 _POLL_S = 0.1
-_AGAIN_S = 0.1
 
 
 class Reader:
@@ -55,37 +55,22 @@ class Reader:
         return {partition: self._bounds(*partition) for partition in partitions}
 
     def _bounds(self, topic: str, number: int) -> tuple[int, int]:
-        doing = f"asking for the offsets of {topic} partition {number}"
-        deadline = time.monotonic() + ANSWER_TIMEOUT_S
-        while True:
-            try:
-                low_high = self.consumer.get_watermark_offsets(
-                    TopicPartition(topic, number), timeout=ANSWER_TIMEOUT_S
-                )
-            except KafkaException as error:
-                if not leader_moves(error.args[0]):
-                    raise kafka_error(error, doing) from error
-                if time.monotonic() > deadline:
-                    raise DependencyError(
-                        f"{doing}: no broker leads it: {error.args[0].str()}",
-                        hint="`tagline doctor` looks at the brokers",
-                    ) from error
-                time.sleep(_AGAIN_S)
-                continue
-            if low_high is None:
-                raise DependencyError(f"{doing}: no answer in time")
-            return low_high
+        at, doing = TopicPartition(topic, number), f"asking for the offsets of {topic} partition {number}"
+        low_high = until_answered(
+            lambda: self.consumer.get_watermark_offsets(at, timeout=ANSWER_TIMEOUT_S),
+            doing,
+            worth_asking_again=leader_moves,
+            call_s=ANSWER_TIMEOUT_S,
+            limit_s=ANSWER_TIMEOUT_S,
+            hint="no broker may lead it; `tagline doctor` looks at the brokers",
+        )
+        if low_high is None:
+            raise DependencyError(f"{doing}: no answer in time")
+        return low_high
 
     def ends(self, topics: Sequence[str]) -> dict[Partition, int]:
-        """Where each partition ends now, to read only what comes later. Waits for leaders of topics made a moment ago."""
-        deadline = time.monotonic() + ANSWER_TIMEOUT_S
-        while True:
-            try:
-                return end_positions(self.bounds(self.partitions(topics)))
-            except DependencyError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
+        """Where each partition ends now, to read only what comes later. Waits for leaders, as `bounds` does."""
+        return end_positions(self.bounds(self.partitions(topics)))
 
     def since(self, partitions: Sequence[Partition], timestamp_ms: int) -> dict[Partition, int]:
         """The first offset of each partition whose record is not older; the end of a partition without one."""
