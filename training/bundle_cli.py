@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from training.cli_options import Epochs, Files, Label, Minutes, Rate, Seed, load_rows, share_of
+from training.cli_options import Epochs, Files, Label, Minutes, Rate, Seed, given_once, load_rows, share_of
 
 SHARE = 0.1
 """Twice what `prepare` splits off: here a few hundred rows are usual, and a temperature and a score need some dozens of them."""
@@ -63,6 +63,7 @@ def bundle(
     refuse_in_place(out, Path(base))
     validation_share = share_of("validation", validation, validation_share, SHARE)
     test_share = share_of("test", test, test_share, SHARE)
+    inputs = given_once(files, validation, test)
     rows = load_rows(files, label, labelled=True)
     start = open_start(base)
     config = OwnConfig(
@@ -88,7 +89,7 @@ def bundle(
         config,
         validation_rows=load_rows(validation, label, labelled=True),
         test_rows=load_rows(test, label, labelled=True),
-        inputs=[*files, *(validation or []), *(test or [])],
+        inputs=inputs,
         meanings=parse_meanings(label or []),
     )
     made = out / "bundle"

@@ -20,6 +20,7 @@ from training.cli_options import (
     Seed,
     Tokens,
     Validation,
+    given_once,
     load_labelled,
     load_rows,
     load_sets,
@@ -59,11 +60,12 @@ def pretrain(
     from training.train_config import TrainConfig
 
     refuse_in_place(out, Path(base))
+    inputs = given_once(files)
     rows = load_rows(files, labels=False)
     config = TrainConfig(
         epochs=epochs, budget_minutes=minutes, lr=lr, tokens_per_batch=batch_tokens, seed=seed
     )
-    state = run(base, rows, out, config, max_tokens=max_tokens, inputs=files)
+    state = run(base, rows, out, config, max_tokens=max_tokens, inputs=inputs)
     typer.echo(f"{state.step} steps; the encoder is in {out / 'model'}")
 
 
@@ -144,6 +146,7 @@ def finetune(
     refuse_in_place(out, Path(base))
     chosen = one_of("optimiser", optimiser, *RATES)
     meanings = parse_meanings(label or [])
+    inputs = given_once(files, validation)
     rows = load_labelled(files, label)
     check_servable(labels_by_kind(rows))
     sets = load_sets(validation, label)
@@ -188,7 +191,6 @@ def finetune(
         warning := lacking_kinds(labels_by_kind(rows, labels_in(base_files(base))))
     ):
         typer.echo(warning, err=True)
-    inputs = [*files, *(validation or [])]
     state = run(base, rows, sets, out, config, inputs=inputs, meanings=meanings)
     _tell_end(state, out)
 
@@ -241,6 +243,7 @@ def distil(
     from training.train_config import TrainConfig
 
     refuse_in_place(out, *teacher)
+    inputs = given_once(files, validation)
     rows = load_rows(files, label)
     sets = load_sets(validation, label)
     check_no_leak({"train": rows, "validation": [row for part in sets.values() for row in part]})
@@ -263,7 +266,6 @@ def distil(
         hidden_weight=hidden_weight,
         hidden_epochs=hidden_epochs,
     )
-    inputs = [*files, *(validation or [])]
     state = run(teacher, rows, sets, out, config, inputs=inputs, meanings=parse_meanings(label or []))
     _tell_end(state, out)
 
@@ -291,6 +293,7 @@ def recipes(
     from training.sets import kind_of, labelled_rows
 
     check_alone("recipes")
+    given_once(files, [test])
     tested = labelled_rows(test)
     kind_of(tested)
     common = [

@@ -70,6 +70,24 @@ Label = Annotated[
 ]
 
 
+def given_once(*options: list[Path] | None) -> list[Path]:
+    """The files of all these options, in order: those to train on, and those that are held out from it.
+
+    :raises UsageError: a file is given twice, by whatever path.
+    """
+    from worker.errors import UsageError
+
+    files = [path for given in options for path in given or []]
+    places = [path.resolve() for path in files]
+    for path, place in zip(files, places, strict=True):
+        if places.count(place) > 1:
+            raise UsageError(
+                f"{path} is given twice",
+                hint="leave it out once: a file is either trained on or held out, and each of its rows counts once",
+            )
+    return files
+
+
 def share_of(split: str, ready: list[Path] | None, share: float | None, default: float) -> float:
     """The share to split off, where there are no ready files of that split.
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from training.cli_options import SPLIT_OFF, Files, Label, Seed, Share, load_rows, share_of
+from training.cli_options import SPLIT_OFF, Files, Label, Seed, Share, given_once, load_rows, share_of
 
 
 def prepare(
@@ -29,7 +29,7 @@ def prepare(
     from training.runs import refuse_in_place, write_run
     from training.splits import split_file, write_splits
 
-    inputs = [*files, *(test or []), *(validation or [])]
+    inputs = given_once(files, test, validation)
     for name in SPLITS:
         refuse_in_place(split_file(out, name), *inputs)
     validation_share = share_of("validation", validation, validation_share, SPLIT_OFF)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from training.cli_options import Files, Label, OwnTokens, Validation, load_rows, load_sets
+from training.cli_options import Files, Label, OwnTokens, Validation, given_once, load_rows, load_sets
 
 app = typer.Typer()
 
@@ -36,6 +36,7 @@ def evaluate(
     from training.scores import evaluate_folder
 
     refuse_in_place(out, model)
+    inputs = given_once(files, train)
     sets = load_sets(files, label)
     trained_on = load_rows(train, label)
     for name, rows in sets.items():
@@ -49,7 +50,7 @@ def evaluate(
         out,
         stage="evaluate",
         options={"model": model, "max_tokens": max_tokens, "labels": parse_meanings(label or [])},
-        inputs=[*files, *(train or []), *model_files(adapters_folder(model) if base else model)],
+        inputs=[*inputs, *model_files(adapters_folder(model) if base else model)],
     )
     write_json(out / "scores.json", {"sets": scores})
     typer.echo(table([out]), nl=False)
@@ -67,9 +68,10 @@ def prune(
     from training.vocabulary import prune_folder
 
     refuse_in_place(out, Path(model))
+    inputs = given_once(files)
     rows = load_rows(files, labels=False)
     before, after = prune_folder(model, (row.text for row in rows), pieces, out)
-    write_run(out, stage="prune", options={"model": Path(model), "pieces": pieces}, inputs=files)
+    write_run(out, stage="prune", options={"model": Path(model), "pieces": pieces}, inputs=inputs)
     typer.echo(f"{after} of {before} pieces; model in {out}")
 
 
@@ -109,6 +111,7 @@ def forms(
 
     rows = labelled_rows(test)
     kind_of(rows)
+    given_once([test], [calibration])
     texts = load_rows([calibration], labels=False)
     check_no_leak({"calibration": texts, "test": rows})
     measured = measure_forms(
@@ -155,6 +158,7 @@ def export(
 
     refuse_in_place(out, model)
     max_tokens = max_tokens_of(model, max_tokens)
+    texts = given_once(validation, doubtful)
     known = [row for rows in load_sets([canaries], label).values() for row in rows] if canaries else []
     sets = load_sets(validation, label)
     found = calibrate(model, sets, load_rows(doubtful, labels=False), max_tokens=max_tokens)
@@ -194,8 +198,7 @@ def export(
             "labels": parse_meanings(label or []),
         },
         inputs=[
-            *(validation or []),
-            *(doubtful or []),
+            *texts,
             *([canaries] if canaries else []),
             *model_files(model),
         ],

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.cli_options import OwnTokens, Tokens
+from training.cli_options import OwnTokens, Tokens, given_once
 
 if TYPE_CHECKING:
     from training.data import Row
@@ -82,7 +82,7 @@ def report(
     from training.scorer import open_scorers
 
     every = with_category_sets(_read(sets, limit), _parts(clean or []))
-    trained_on = [row for path in train or [] for row in read_rows(path)]
+    trained_on = [row for path in given_once(train) for row in read_rows(path)]
     own, contaminated = split_contaminated(every, trained_on)
     baseline = dict(read_json(linear)) if linear else {}
     if train:
@@ -211,7 +211,10 @@ def refit_titles(
 
     refuse_in_place(out, model)
     rows = [
-        row for path in files for row in read_rows(path, kind="title", labels=False) if row.kind == "title"
+        row
+        for path in given_once(files)
+        for row in read_rows(path, kind="title", labels=False)
+        if row.kind == "title"
     ]
     chosen = labelled_by_functions(rows, share=written, limit=limit, seed=seed)
     reached = run(model, chosen, out, max_tokens=max_tokens)

@@ -99,10 +99,11 @@ def test_a_file_in_which_nobody_labelled_a_row_is_not_prepared(tmp_path: Path) -
 
 
 def test_a_split_without_rows_to_train_on_is_warned_of(tmp_path: Path) -> None:
-    mine = tmp_path / "mine.jsonl"
+    mine, held_out = tmp_path / "mine.jsonl", tmp_path / "held_out.jsonl"
     write_rows(mine, make_rows(20, seed=1))
+    shutil.copy(mine, held_out)
     assert "warning: no row is left to train on" in tagline_train(
-        "prepare", mine, "--out", tmp_path, "--test", mine
+        "prepare", mine, "--out", tmp_path, "--test", held_out
     )
     assert "left to train on" not in tagline_train("prepare", mine, "--out", tmp_path)
 
@@ -172,6 +173,42 @@ def test_what_is_read_is_not_written_over(
         tagline_train(*command.split())
     assert "--out" in str(error.value.hint)
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "prepare mine.jsonl linked.jsonl --out out",
+        "prepare mine.jsonl --test linked.jsonl --out out",
+        "prepare other.jsonl --test mine.jsonl --validation ./mine.jsonl --out out",
+        "bundle mine.jsonl mine.jsonl --base bundle --out out",
+        "bundle mine.jsonl other.jsonl --validation mine.jsonl --base bundle --out out",
+        "pretrain mine.jsonl other.jsonl linked.jsonl --base run/model --out out",
+        "finetune mine.jsonl linked.jsonl --base run/model --out out",
+        "finetune mine.jsonl --validation mine.jsonl --base run/model --out out",
+        "distil mine.jsonl linked.jsonl --teacher run --layers 1,3 --out out",
+        "distil mine.jsonl --validation mine.jsonl --teacher run --layers 1,3 --out out",
+        "recipes mine.jsonl linked.jsonl --test other.jsonl --base run/model --out out",
+        "evaluate other.jsonl --train mine.jsonl --train linked.jsonl --model run --out out",
+        "prune mine.jsonl mine.jsonl --model run --pieces 60 --out out",
+        "forms mine.jsonl --calibration linked.jsonl --model run",
+        "export --validation mine.jsonl --doubtful linked.jsonl --model run --name a --out out",
+        "report run --sets other.jsonl --train mine.jsonl --train mine.jsonl --out out",
+        "refit-titles titles.jsonl ../here/titles.jsonl --model run --out out",
+    ],
+)  # fmt: skip
+def test_a_file_counts_once_and_is_trained_on_or_held_out(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    shutil.copytree(inputs, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    write_rows(Path("mine.jsonl"), make_rows(40, seed=1))
+    write_rows(Path("other.jsonl"), make_rows(40, seed=2))
+    Path("linked.jsonl").symlink_to("mine.jsonl")
+    with pytest.raises(UsageError, match="is given twice") as error:
+        tagline_train(*command.split())
+    assert "counts once" in str(error.value.hint)
+    assert not Path("out").exists()
 
 
 def test_a_neutral_share_is_refused_where_every_kind_has_a_neutral_label(
