@@ -6,6 +6,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from training.names import distinct_names
+from training.readable import is_file
 from training.runs import read_json
 from worker.classify.manifest import MANIFEST
 from worker.errors import UsageError
@@ -15,11 +16,12 @@ def scores_of(path: Path) -> dict[str, dict[str, Any]]:
     """Scores by set: from ``scores.json`` (``evaluate``) or ``bundle.json`` in a folder.
 
     :raises UsageError: there are none.
+    :raises PermissionError: this user may not look into the folder.
     """
     found: dict[str, dict[str, Any]] = {}
-    if (path / "scores.json").is_file():
+    if is_file(path / "scores.json"):
         found = read_json(path / "scores.json")["sets"]
-    elif (path / MANIFEST).is_file():
+    elif is_file(path / MANIFEST):
         found = read_json(path / MANIFEST).get("evaluation", {}).get("sets", {})
     if not found:
         raise UsageError(

@@ -15,10 +15,10 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
 from typing import Any, BinaryIO, TextIO, cast
 
 from training.labels import meanings_of, spelled
+from training.readable import is_file, is_folder
 from worker.classify.normalise import normalise
 from worker.errors import UsageError
 
@@ -48,18 +48,12 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
     :raises UsageError: the file is missing or cannot be read, or its name or content is none of the three.
     :raises PermissionError: this user may not look into a folder on the way to it.
     """
-    try:
-        mode = path.stat().st_mode
-    except PermissionError:
-        raise  # `Path.is_file` keeps it to itself from Python 3.14 on
-    except OSError:
-        mode = 0
-    if S_ISDIR(mode):
+    if is_folder(path):
         raise UsageError(
             f"{path} is a folder",
             hint="name the files in it that you mean; those of `prepare` are train, validation and test .jsonl.gz",
         )
-    if not S_ISREG(mode):
+    if not is_file(path):
         raise UsageError(f"no such data file: {path}")
     name = path.name.removesuffix(".gz").lower()
     if name.endswith(".parquet"):

@@ -22,6 +22,7 @@ from training.labels import check_servable
 from training.model import Columns, write_weights
 from training.predict import logits_for
 from training.quantise import dequantise_state, half_state, quantise_state
+from training.readable import is_file
 from training.runs import read_json, remember_max_tokens, write_json
 from worker.classify.answers import Probabilities, Text
 from worker.classify.manifest import (
@@ -246,7 +247,7 @@ def load_bundle(folder: Path) -> LoadedBundle:
     :raises ModelError: a file of the bundle is missing or is not the one that the manifest names, or the bundle reads its
         columns in a way that only the worker knows (``tagline model import``).
     """
-    if not (folder / MANIFEST).is_file():
+    if not is_file(folder / MANIFEST):
         raise ModelError(f"{folder} holds no bundle.json")
     manifest = read_json(folder / MANIFEST)
     for name, digest in manifest["files"].items():

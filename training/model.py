@@ -11,7 +11,7 @@ from safetensors.torch import save as weights_as_bytes
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
-from training.readable import readable
+from training.readable import is_file, is_folder, readable
 from worker.classify.manifest import MANIFEST, TOKENIZER
 from worker.errors import UsageError
 
@@ -62,8 +62,8 @@ def base_files(base: str) -> Path:
         stored numbers are no weights before its scales are put to them.
     """
     path = Path(base)
-    if path.is_dir():
-        if (path / MANIFEST).is_file():
+    if is_folder(path):
+        if is_file(path / MANIFEST):
             raise UsageError(
                 f"{base} is a bundle, and its weights are stored for the worker, not to be trained on",
                 hint=f"make a base of it first: `tagline train unpack {base} --out FOLDER`",
@@ -340,7 +340,7 @@ def write_weights(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
 def trained_folder(folder: Path) -> Path:
     """The folder that holds a run's model: ``model`` within a run's folder, else ``adapters``, else the folder itself."""
     inner = (folder / "model" / COLUMNS, folder / "adapters" / ADAPTERS)
-    return next((path.parent for path in inner if path.is_file()), folder)
+    return next((path.parent for path in inner if is_file(path)), folder)
 
 
 def adapters_folder(folder: Path) -> Path:

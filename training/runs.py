@@ -15,7 +15,7 @@ import transformers
 from training.data import file_digest
 from training.model import trained_folder
 from training.names import distinct_names
-from training.readable import readable
+from training.readable import is_file, mode_of, readable
 from worker.classify.manifest import MANIFEST
 from worker.errors import UsageError
 
@@ -122,7 +122,7 @@ def refuse_in_place(out: Path, *inputs: Path) -> None:
     :raises UsageError: ``out`` is an input.
     """
     for path in inputs:
-        if path.exists() and trained_folder(path.resolve()) == trained_folder(out.resolve()):
+        if mode_of(path) and trained_folder(path.resolve()) == trained_folder(out.resolve()):
             raise UsageError(
                 f"{path} is read, and what is written to {out} would take its place",
                 hint="give another --out",
@@ -147,7 +147,7 @@ def max_tokens_of(model: Path, given: int | None) -> int:
 
     :raises UsageError: a limit is given for a bundle.
     """
-    if (model / MANIFEST).is_file():
+    if is_file(model / MANIFEST):
         if given is not None:
             raise UsageError(
                 f"{model} is a bundle, which reads as many tokens as it was exported for",

@@ -1,5 +1,7 @@
-"""Checkpoints with damaged files: told as that, by name, before anything is written."""
+"""Checkpoints with damaged files, and folders that this user may not look into: told as that, by name, before anything is written."""
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -86,3 +88,44 @@ def test_half_of_a_checkpoint_is_refused_and_left_alone(tmp_path: Path, part: sl
         checkpoint.load(path, {})
     assert "remove it" in str(error.value.hint)
     assert path.read_bytes() == damaged
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "compare locked/scores",
+        "report locked/bundle --sets mine.jsonl --out out",
+        "robustness locked/bundle --sets mine.jsonl",
+        "attribute locked/bundle fine",
+        "titles --model locked/bundle",
+        "evaluate mine.jsonl --model locked/run --out out",
+        "evaluate locked/mine.jsonl --model run --out out",
+        "export --model locked/run --name mine --out out",
+        "unpack locked/bundle --out out",
+        "forms mine.jsonl --calibration other.jsonl --model locked/run",
+        "prune mine.jsonl --model locked/base --pieces 60 --out out",
+        "finetune mine.jsonl --base locked/base --out out",
+        "distil mine.jsonl --teacher locked/run --layers 1 --out out",
+        "bundle mine.jsonl --base locked/bundle --out out",
+    ],
+)
+def test_what_this_user_may_not_look_at_is_not_called_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_rows(Path("mine.jsonl"), make_rows(40, seed=1))
+    write_rows(Path("other.jsonl"), make_rows(40, seed=2))
+    look = Path.stat
+
+    def refuse(path: Path, **options: bool) -> os.stat_result:
+        if "locked" in path.parts:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return look(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    for name in ("exists", "isfile", "isdir"):  # as Python 3.14's, which hide every refusal
+        own = name if name == "exists" else f"is_{name.removeprefix('is')}"
+        monkeypatch.setattr(Path, own, getattr(os.path, name))
+    with pytest.raises(PermissionError, match="locked/"):
+        CliRunner().invoke(app, command.split(), catch_exceptions=False)
+    assert not Path("out").exists()

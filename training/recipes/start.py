@@ -11,7 +11,7 @@ from training import model as models
 from training.data import Row
 from training.export import LoadedBundle, load_bundle
 from training.model import Columns
-from training.readable import readable
+from training.readable import is_file, readable
 from training.runs import max_tokens_of
 from training.scores import evaluate_folder
 from worker.classify.answers import LABELS
@@ -58,7 +58,7 @@ def open_start(base: str) -> Start:
     :raises UsageError: it is none of these.
     :raises ModelError: the bundle was not exported here, or is damaged.
     """
-    if (Path(base) / MANIFEST).is_file():
+    if is_file(Path(base) / MANIFEST):
         loaded = load_bundle(Path(base))
         name = f"{loaded.manifest['name']} {loaded.manifest['version']}"
         return Start(
