@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.report.measure import ModelResult, SetResult
+from training.report.measure import ModelResult, SetResult, all_sets
 
 DPI = 80
 PANEL_INCHES = 2.6
@@ -49,28 +49,37 @@ def confusion_plot(results: Mapping[str, SetResult], path: Path) -> None:
 
 
 def accuracy_plot(results: list[ModelResult], path: Path) -> None:
-    """Accuracy of every model on every set, between the majority class and the linear baseline."""
-    names = list(results[0].sets)
+    """Accuracy of every model on every set that it answers, with two standard errors, beside the majority class and the linear baseline.
+
+    Points and no bars, so that the axis may begin where the numbers do. What was not measured has no point.
+    """
+    every = all_sets(results)
+    names = list(every)
     figure = Figure(figsize=(max(5.0, 1.1 * len(names)), 3), dpi=DPI, layout="constrained")
     axis = figure.subplots()
-    width = 0.8 / (len(results) + 2)
-    rows: list[tuple[str, list[float]]] = [
-        ("majority", [100 * results[0].sets[name].majority for name in names]),
-        ("TF-IDF + LR", [100 * (results[0].sets[name].linear or 0.0) for name in names]),
+    rows: list[tuple[str, dict[str, float], dict[str, float]]] = [
+        ("majority", {name: one.majority for name, one in every.items()}, {}),
+        ("TF-IDF + LR", {name: one.linear for name, one in every.items() if one.linear is not None}, {}),
     ]
-    rows += [
-        (
-            result.name,
-            [100 * result.sets[name].scores.accuracy if name in result.sets else 0.0 for name in names],
+    for result in results:
+        accuracies = {name: one.scores.accuracy for name, one in result.sets.items()}
+        rows.append((result.name, accuracies, {name: one.two_errors for name, one in result.sets.items()}))
+    width = 0.8 / len(rows)
+    colours = ["#a6a6a6", "#7d9bab", "#10557a", "#5b9279", "#c97b63", "#8e6c8a", "#c2a83e"]
+    for index, (label, shares, errors) in enumerate(rows):
+        axis.errorbar(
+            [names.index(name) + (index - (len(rows) - 1) / 2) * width for name in shares],
+            [100 * share for share in shares.values()],
+            yerr=[100 * errors[name] for name in shares] if errors else None,
+            fmt="_" if index < 2 else "o",
+            markersize=9 if index < 2 else 4,
+            markeredgewidth=2 if index < 2 else 1,
+            elinewidth=1.2,
+            label=label,
+            color=colours[index % len(colours)],
         )
-        for result in results
-    ]
-    colours = ["#d9d9d9", "#9db4c0", "#10557a", "#5b9279", "#c97b63", "#8e6c8a", "#c2a83e"]
-    for index, (label, values) in enumerate(rows):
-        places = [place + (index - (len(rows) - 1) / 2) * width for place in range(len(names))]
-        axis.bar(places, values, width, label=label, color=colours[index % len(colours)])
     axis.set_xticks(range(len(names)), names, fontsize=8, rotation=20)
-    axis.set_ylim(40, 100)
+    axis.grid(axis="y", color="0.9", linewidth=0.6)
     axis.set_ylabel("accuracy, %")
     axis.legend(fontsize=7, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
     _save(figure, path)

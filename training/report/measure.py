@@ -33,6 +33,12 @@ class SetResult:
     curve: tuple[Floats, Floats, Ints]
     categories: Mapping[str, Scores]
 
+    @property
+    def two_errors(self) -> float:
+        """Two standard errors of the accuracy, 0 to 1, for this many rows."""
+        accuracy = self.scores.accuracy
+        return float(2 * (accuracy * (1 - accuracy) / max(1, self.scores.rows)) ** 0.5)
+
 
 @dataclass(frozen=True)
 class Speed:
@@ -169,6 +175,12 @@ def time_scorer(scorer: Scorer, rows: Sequence[Row]) -> Speed:
         scorer.probabilities([row], labels)
         singles.append(1_000 * (time.perf_counter() - start))
     return Speed(len(many) / batch_s, statistics.median(singles))
+
+
+def all_sets(results: Sequence[ModelResult]) -> dict[str, SetResult]:
+    """The sets that any of the models answers, each with what the first of these made of it."""
+    names = dict.fromkeys(name for result in results for name in result.sets)
+    return {name: next(result.sets[name] for result in results if name in result.sets) for name in names}
 
 
 def over_seeds(results: Sequence[ModelResult]) -> dict[str, dict[str, tuple[float, float]]]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from training.report.figures import MOST_SETS
-from training.report.measure import ModelResult, SetResult, over_seeds
+from training.report.measure import ModelResult, all_sets, over_seeds
 
 _HOW_TO_READ = (
     "A set without neutral rows is scored as the choice between negative and positive, calibrated. ECE over 15 bins. The range is two "
@@ -63,7 +63,7 @@ def _headline(results: Sequence[ModelResult]) -> list[str]:
         "| set | rows | model | accuracy | macro-F1 | ECE |",
         "|---|---|---|---|---|---|",
     ]
-    for name, one in _all_sets(results).items():
+    for name, one in all_sets(results).items():
         lines.append(f"| {name} | {one.scores.rows} | majority class | {_percent(one.majority)} | - | - |")
         if one.linear is not None:
             lines.append(f"| | | TF-IDF + logistic regression | {_percent(one.linear)} | - | - |")
@@ -71,9 +71,8 @@ def _headline(results: Sequence[ModelResult]) -> list[str]:
             own = result.sets.get(name)
             if own:
                 scores = own.scores
-                error = 200 * (scores.accuracy * (1 - scores.accuracy) / max(1, scores.rows)) ** 0.5
                 lines.append(
-                    f"| | | {result.name} | **{_percent(scores.accuracy)}** ± {error:.1f} | {_percent(scores.macro_f1)} | "
+                    f"| | | {result.name} | **{_percent(scores.accuracy)}** ± {100 * own.two_errors:.1f} | {_percent(scores.macro_f1)} | "
                     f"{scores.ece:.3f} |"
                 )
     return [*lines, ""]
@@ -188,10 +187,6 @@ def _models(results: Sequence[ModelResult], machine: Mapping[str, object]) -> li
         )
         lines.append(f"| {result.name} | {' | '.join([*cells, *speed])} |")
     return [*lines, ""]
-
-
-def _all_sets(results: Sequence[ModelResult]) -> dict[str, SetResult]:
-    return {name: one for result in reversed(results) for name, one in result.sets.items()}
 
 
 def _percent(share: float) -> str:
