@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from tests.training.commands import tagline_train
 from tests.training.rows import make_rows
+from training import finetune as finetuning
 from training import model as models
+from training.data import write_rows
 from training.efficient.methods import EfficientConfig
 from training.finetune import FinetuneConfig, finetune
 from training.model import Columns
@@ -18,6 +21,23 @@ from training.train_config import TrainConfig
 from worker.errors import UsageError
 
 QUICK = TrainConfig(epochs=0.2, lr=2e-3, tokens_per_batch=1_024, precision="float32", seed=3)
+
+
+def test_a_command_without_options_trains_as_the_configuration_without_any(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both tell their defaults, since a command must not import torch to show its help."""
+    asked = []
+
+    def stop(*arguments: object, **_: object) -> None:
+        asked.append(arguments[4])
+        raise UsageError("seen")
+
+    monkeypatch.setattr(finetuning, "finetune", stop)
+    write_rows(tmp_path / "mine.jsonl", make_rows(20, seed=1))
+    with pytest.raises(UsageError, match="seen"):
+        tagline_train("finetune", tmp_path / "mine.jsonl", "--base", base, "--out", tmp_path / "run")
+    assert asked == [FinetuneConfig()]
 
 
 def test_a_base_keeps_the_kinds_and_labels_that_the_rows_lack(base: Path, tmp_path: Path) -> None:
