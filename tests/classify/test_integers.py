@@ -115,9 +115,10 @@ def test_where_it_cannot_be_done_it_says_so(
 def test_the_shipped_bundle_changes_few_labels_and_only_where_it_was_in_doubt(
     make_engine: EngineMaker,
 ) -> None:
-    titles = [json.loads(line) for line in (TRAINING / "titles" / "labelled.jsonl").open(encoding="utf-8")]
-    reviews = [json.loads(line) for line in (TRAINING / "reviews" / "held_out.jsonl").open(encoding="utf-8")]
-    chosen = random.Random(2).sample(titles, 150) + random.Random(2).sample(reviews, 150)
+    chosen: list[dict[str, str]] = []
+    for name in ("titles/labelled.jsonl", "reviews/held_out.jsonl"):
+        with (TRAINING / name).open(encoding="utf-8") as file:
+            chosen += random.Random(2).sample([json.loads(line) for line in file], 150)
     engines = [make_engine(precision, default_bundle()) for precision in ("float32", "int8")]
     triples = [
         ("title" if index < 150 else "review", *normalise(row["text"])) for index, row in enumerate(chosen)

@@ -151,4 +151,4 @@ def test_a_signal_after_the_work_changes_nothing() -> None:
     """The interpreter takes its handlers down before it ends, and would die of a late second signal with -15."""
     late = program("not stop()", after="stop.ignore(); os.kill(os.getpid(), signal.SIGTERM); sys.exit(0)")
     late.send_signal(signal.SIGTERM)
-    assert late.wait(10) == ExitCode.OK
+    assert ended(late) == ExitCode.OK
