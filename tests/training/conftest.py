@@ -1,9 +1,11 @@
 """A tiny encoder with a tiny Unigram vocabulary, and rows that it can learn in seconds."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel
 
@@ -12,8 +14,11 @@ from training.data import Row
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
+def _one_thread() -> Iterator[None]:
+    """Of torch and of numpy: a second one waits in a busy loop for the first, and beside other work that costs twice the time."""
     torch.set_num_threads(1)
+    with threadpool_limits(1):
+        yield
 
 
 def _tokenizer() -> Tokenizer:

@@ -219,7 +219,7 @@ def _pruned(run: Trainer) -> tuple[int, int]:
 def test_ranks_that_adalora_prunes_are_zero_at_the_end(
     base: Path, train_rows: list[Row], tmp_path: Path, accumulate: int, average_decay: float
 ) -> None:
-    config = replace(QUICK, epochs=8, lr=5e-3, average_decay=average_decay, accumulate=accumulate)
+    config = replace(QUICK, epochs=5, lr=5e-3, average_decay=average_decay, accumulate=accumulate)
     run = _adalora(base, train_rows, tmp_path, config)
     run.run()
     # 4 layers x 4 matrices, each from rank 6 to rank 4.
@@ -230,7 +230,7 @@ def test_ranks_that_adalora_prunes_are_zero_at_the_end(
 def test_a_resumed_adalora_run_ends_as_one_that_was_never_stopped(
     base: Path, train_rows: list[Row], tmp_path: Path, share: float
 ) -> None:
-    config = replace(QUICK, epochs=6, lr=5e-3)
+    config = replace(QUICK, epochs=4, lr=5e-3)
     whole = _adalora(base, train_rows, tmp_path / "whole", config)
     whole.run()
     _adalora(base, train_rows, tmp_path / "parts", config).run(

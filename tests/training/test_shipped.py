@@ -5,7 +5,7 @@ import gzip
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -115,8 +115,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_no_held_out_text_is_trained_on(data: Path) -> None:
-    splits = prepare_shipped(data).splits
+@pytest.fixture(scope="module")
+def splits(data: Path) -> Mapping[str, Sequence[Row]]:
+    """What becomes of them, where a reader labelled no text."""
+    return prepare_shipped(data).splits
+
+
+def test_no_held_out_text_is_trained_on(splits: Mapping[str, Sequence[Row]]) -> None:
     trained = {
         text_key(row.text) for name in ("train", "unlabelled", "written", "judged") for row in splits[name]
     }
@@ -128,12 +133,11 @@ def test_no_held_out_text_is_trained_on(data: Path) -> None:
                 check_no_leak({"train": [*splits["train"], rows[0]], name: rows})
 
 
-def test_the_test_set_of_chnsenticorp_stays_whole(data: Path) -> None:
-    assert len(prepare_shipped(data).splits["test_chn"]) == 30
+def test_the_test_set_of_chnsenticorp_stays_whole(splits: Mapping[str, Sequence[Row]]) -> None:
+    assert len(splits["test_chn"]) == 30
 
 
-def test_a_headline_goes_where_its_review_goes(data: Path) -> None:
-    splits = prepare_shipped(data).splits
+def test_a_headline_goes_where_its_review_goes(splits: Mapping[str, Sequence[Row]]) -> None:
     held = {row.text.lower()[:12] for name in ("test_amazon", "validation_amazon") for row in splits[name]}
     kept = {row.text.lower()[:12] for row in splits["train"] if row.source == "amazon"}
     for row in splits["train"]:
@@ -142,10 +146,12 @@ def test_a_headline_goes_where_its_review_goes(data: Path) -> None:
             assert start not in held or start in kept
 
 
-def test_preparing_twice_gives_the_same_splits(data: Path, tmp_path: Path) -> None:
-    assert prepare_shipped(data).splits == prepare_shipped(data).splits
+def test_preparing_twice_gives_the_same_splits(
+    data: Path, splits: Mapping[str, Sequence[Row]], tmp_path: Path
+) -> None:
+    assert prepare_shipped(data).splits == splits
     stage_data(data, tmp_path)
-    assert read_split(tmp_path / "splits", "train") == prepare_shipped(data).splits["train"]
+    assert read_split(tmp_path / "splits", "train") == splits["train"]
 
 
 def test_the_rows_scored_while_training_are_drawn_from_the_whole_set(data: Path, tmp_path: Path) -> None:
@@ -157,13 +163,15 @@ def test_the_rows_scored_while_training_are_drawn_from_the_whole_set(data: Path,
     assert any(row in whole[len(whole) // 2 :] for row in drawn)
 
 
-def test_validation_rows_of_chnsenticorp_have_no_copy_in_its_training_set(data: Path, tmp_path: Path) -> None:
+def test_validation_rows_of_chnsenticorp_have_no_copy_in_its_training_set(
+    data: Path, splits: Mapping[str, Sequence[Row]], tmp_path: Path
+) -> None:
     copied = tmp_path / "copied"
     shutil.copytree(data, copied)
     dev, train = (list(records(data / f"zh_chnsenticorp_{part}.jsonl.gz")) for part in ("dev", "train"))
     _write(copied, "zh_chnsenticorp_train", [*train, *dev[:4]])
     before, after = (
-        {row.text for row in prepare_shipped(folder).splits["validation_chn"]} for folder in (data, copied)
+        {row.text for row in found["validation_chn"]} for found in (splits, prepare_shipped(copied).splits)
     )
     assert before - after == {record["text"] for record in dev[:4]} & before != set()
 
@@ -181,9 +189,8 @@ def test_what_was_trained_on_other_rows_is_not_gone_on_from(
 
 
 def test_what_is_scored_and_what_the_baseline_learns(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, splits: Mapping[str, Sequence[Row]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    splits = prepare_shipped(data).splits
     read = [*splits["unlabelled"][:5], *splits["validation_shop"][:8]]
     monkeypatch.setattr(judged, "labels", lambda: {text_hash(row.text): "neutral" for row in read})
     folder = stage_data(data, tmp_path)
@@ -231,9 +238,8 @@ class Made:
 
 
 @pytest.fixture(scope="module")
-def judged_rows(data: Path) -> Iterator[None]:
+def judged_rows(splits: Mapping[str, Sequence[Row]]) -> Iterator[None]:
     """Some texts that a reader labelled, one of them otherwise than its set does."""
-    splits = prepare_shipped(data).splits
     read = [*splits["unlabelled"][:5], *splits["validation_shop"][:8]]
     labels = {text_hash(row.text): row.label or "neutral" for row in read}
     labels[text_hash(read[-1].text)] = "neutral"
