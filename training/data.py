@@ -213,7 +213,7 @@ def read_rows(
     :raises UsageError: the file cannot be read, a record has no text or an empty one, a column is spelled otherwise than those that
         are read, or its labels are numbers of unknown meaning.
     """
-    found = []
+    found, empty = [], []
     read = ("label", "kind", "category") if labels else ("kind", "category")
     for number, record in enumerate(records(path), start=1):
         _check_spelling(path, record, read)
@@ -232,11 +232,15 @@ def read_rows(
                 "`title` is read where the kind is title",
             )
         if _is_empty(text):
-            raise UsageError(
-                f"{path.name}, record {number}: its `{column}` is empty",
-                hint="leave out records without a text: there is nothing to learn from them, and no worker tags them",
-            )
+            empty.append((number, column))
         found.append((text, spelled(record.get("label")) if labels else None, own_kind, record))
+    if empty:
+        number, column = empty[0]
+        others = f" ({len(empty)} such records in all)" if len(empty) > 1 else ""
+        raise UsageError(
+            f"{path.name}, record {number}: its `{column}` is empty{others}",
+            hint="leave out records without a text: there is nothing to learn from them, and no worker tags them",
+        )
     means = meanings_of(
         {label for _, label, _, _ in found if label is not None}, meanings or {}, where=path.name
     )

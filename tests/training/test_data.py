@@ -125,6 +125,10 @@ BAD_FILES: dict[str, tuple[bytes, str]] = {
     "named.csv": (b"review,label\nfine,1\n", "record 1: no column `text`, only review, label"),
     "null.jsonl": (b'{"text": null}\n', "record 1"),
     "empty.csv": (b"text,label\nfine,1\n  ,0\n", r"empty\.csv, record 2: its `text` is empty"),
+    "several.csv": (
+        b"text,label\nfine,1\n,0\nbad,0\n ,\n,1\n",
+        r"record 2: its `text` is empty \(3 such records in all\)$",
+    ),
     "invisible.csv": ("text,label\n\u200b\u200b,0\n".encode(), r"record 1: its `text` is empty"),
     "capitals.csv": (b"text,Label\nfine,1\n", "its column `Label` is not read, `label` would be"),
     "blank.csv": (b"text,label, kind\nfine,1,title\n", "its column ` kind` is not read"),
