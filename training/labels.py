@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 
 from pydantic import ValidationError
@@ -88,9 +89,11 @@ def check_servable(labels: Mapping[str, tuple[str, ...]]) -> None:
             )
         except ValidationError as error:
             reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            own = shlex.quote(next((name for name in names if name not in LABELS), "good"))
             raise UsageError(
                 f"no worker can serve the labels of kind `{kind}` ({', '.join(names) or 'none'}): {reason}",
-                hint="say what your labels mean, as in --label good=positive --label bad=negative",
+                hint=f"say what each of your labels means, as in --label {own}=MEANING: {', '.join(LABELS)}, or nothing for rows "
+                "to leave unlabelled",
             ) from error
 
 

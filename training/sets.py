@@ -45,7 +45,9 @@ def check_labelled(path: Path, rows: Sequence[Row]) -> None:
         found = f"its columns are {', '.join(columns)}" if columns else "it is empty"
         raise UsageError(
             f"{path.name} has no labelled row: {found}",
-            hint="a file with labels has the columns `text` and `label`",
+            hint="fill its column `label`"
+            if "label" in columns
+            else "call the column that holds the labels `label`, and the one with the texts `text`",
         )
 
 

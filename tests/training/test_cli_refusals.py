@@ -50,18 +50,25 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_files_without_labels_or_with_foreign_ones_are_refused_before_training(tmp_path: Path) -> None:
-    for content, said in (
-        ("text,sentiment\nfine,1\n", "no labelled row: its columns are text, sentiment"),
-        ("", "has no rows"),
-        ("text,label\na,camera\nb,phone\n", "no worker can serve"),
-        ("text,label\na,1\nb,5\n", "do not say what they mean"),
-        ("text,label,kind\na,1,Shoes\nb,0,Shoes\nc,1,Phones\nd,0,Phones\n", "texts of kind `phones`"),
+    for content, said, remedy in (
+        ("text,sentiment\nfine,1\n", "no labelled row: its columns are text, sentiment", "labels `label`"),
+        ("text,label\nfine,\n", "no labelled row: its columns are text, label", "fill its column `label`"),
+        ("", "has no rows", "leave it out"),
+        ("text,label\na,positive\nb,好评\n", "no worker can serve", "--label '好评'=MEANING"),
+        ("text,label\na,5 stars\nb,1 stars\n", "no worker can serve", "--label '1 stars'=MEANING"),
+        ("text,label\na,1\nb,5\n", "do not say what they mean", "--label 5=positive"),
+        (
+            "text,label,kind\na,1,Shoes\nb,0,Shoes\nc,1,Phones\nd,0,Phones\n",
+            "texts of kind `phones`",
+            "`category`",
+        ),
     ):
         (tmp_path / "x.csv").write_text(content)
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=said) as error:
             tagline_train(
                 "finetune", tmp_path / "x.csv", "--base", tmp_path / "none", "--out", tmp_path / "run"
             )
+        assert remedy in str(error.value.hint)
         with pytest.raises(UsageError):
             tagline_train("evaluate", tmp_path / "x.csv", "--model", tmp_path, "--out", tmp_path / "run")
 
