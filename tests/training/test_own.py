@@ -274,6 +274,7 @@ def test_from_a_bare_encoder_there_is_no_before_and_a_lacking_kind_is_told(
     printed = _run(tmp_path / "titles.jsonl", "--base", base, "--out", tmp_path / "out", "--test-share", 0.2,
                    "--validation-share", 0.2, "--epochs", 1, "--lr", 2e-3)  # fmt: skip
     assert "warning: the model does not answer for texts of kind review" in printed
+    assert "==> scoring TF-IDF + logistic regression on the test rows" in printed
     assert "| before: " not in printed
     assert "tagline classify --kind title " in printed
     manifest = read_json(tmp_path / "out" / "bundle" / "bundle.json")

@@ -217,7 +217,8 @@ def _score_before(
     path = out / BEFORE
     if not path.is_file():
         tests = _tests(splits)
-        _say("==> scoring the base and TF-IDF + logistic regression on the test rows")
+        base = "the base and " if start.columns.labels else ""
+        _say(f"==> scoring {base}TF-IDF + logistic regression on the test rows")
         scored = start.scores(tests | _rows_by_hand(start, untouched))
         write_json(
             path,
