@@ -15,7 +15,7 @@ def test_each_kind_is_told_from_the_others(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     kinds = {
         name: (exists(tmp_path / name), is_file(tmp_path / name), is_folder(tmp_path / name))
-        for name in ("file", ".", "pipe", "missing", "file/below", "loop")
+        for name in ("file", ".", "pipe", "missing", "file/below", "loop", "x" * 300)
     }
     assert kinds == {
         "file": (True, True, False),
@@ -24,6 +24,7 @@ def test_each_kind_is_told_from_the_others(tmp_path: Path) -> None:
         "missing": (False, False, False),
         "file/below": (False, False, False),
         "loop": (False, False, False),
+        "x" * 300: (False, False, False),
     }
 
 

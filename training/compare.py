@@ -6,10 +6,10 @@ from statistics import mean, stdev
 from typing import Any
 
 from training.names import distinct_names
-from training.readable import is_file
 from training.runs import read_json
 from worker.classify.manifest import MANIFEST
 from worker.errors import UsageError
+from worker.files import is_file
 
 
 def scores_of(path: Path) -> dict[str, dict[str, Any]]:

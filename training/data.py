@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
 from training.labels import meanings_of, spelled
-from training.readable import is_file, is_folder
 from worker.classify.normalise import normalise
 from worker.errors import UsageError
+from worker.files import is_file, is_folder
 
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]+")
 """Halves of characters, which JSON can spell and UTF-8 cannot; no model reads them."""

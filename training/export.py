@@ -22,7 +22,6 @@ from training.labels import check_servable
 from training.model import Columns, write_weights
 from training.predict import logits_for
 from training.quantise import dequantise_state, half_state, quantise_state
-from training.readable import is_file
 from training.runs import read_json, remember_max_tokens, write_json
 from worker.classify.answers import Probabilities, Text
 from worker.classify.manifest import (
@@ -37,6 +36,7 @@ from worker.classify.manifest import (
 from worker.classify.normalise import NORMALISER_VERSION, normalise
 from worker.classify.sentiment import KindHead, probabilities_of
 from worker.errors import ModelError, UsageError
+from worker.files import is_file
 
 Storage = Literal["int8", "float16"]
 CARD = "README.md"

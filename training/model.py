@@ -11,9 +11,10 @@ from safetensors.torch import save as weights_as_bytes
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
-from training.readable import is_file, is_folder, readable
+from training.readable import readable
 from worker.classify.manifest import MANIFEST, TOKENIZER
 from worker.errors import UsageError
+from worker.files import is_file, is_folder
 
 ATTENTION = "eager"
 """Plain matrix products. The backward pass of torch's fused attention on a CPU takes two fifths of a training step at the

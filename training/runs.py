@@ -15,9 +15,10 @@ import transformers
 from training.data import file_digest
 from training.model import trained_folder
 from training.names import distinct_names
-from training.readable import is_file, mode_of, readable
+from training.readable import readable
 from worker.classify.manifest import MANIFEST
 from worker.errors import UsageError
+from worker.files import exists, is_file
 
 LENGTH = "length.json"
 MAX_TOKENS = 256
@@ -122,7 +123,7 @@ def refuse_in_place(out: Path, *inputs: Path) -> None:
     :raises UsageError: ``out`` is an input.
     """
     for path in inputs:
-        if mode_of(path) and trained_folder(path.resolve()) == trained_folder(out.resolve()):
+        if exists(path) and trained_folder(path.resolve()) == trained_folder(out.resolve()):
             raise UsageError(
                 f"{path} is read, and what is written to {out} would take its place",
                 hint="give another --out",

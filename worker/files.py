@@ -8,7 +8,7 @@ import errno
 import stat
 from pathlib import Path
 
-_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 
 
 def exists(path: Path) -> bool:

@@ -11,11 +11,12 @@ from training import model as models
 from training.data import Row
 from training.export import LoadedBundle, load_bundle
 from training.model import Columns
-from training.readable import is_file, readable
+from training.readable import readable
 from training.runs import max_tokens_of
 from training.scores import evaluate_folder
 from worker.classify.answers import LABELS
 from worker.classify.manifest import MANIFEST
+from worker.files import is_file
 
 
 @dataclass(frozen=True)
