@@ -133,6 +133,22 @@ def test_a_slow_device_holds_intake_back_and_is_fed_one_ahead() -> None:
         assert len(bench.collect(4)) == 4
 
 
+def test_whoever_waits_for_results_hears_that_there_is_room_again() -> None:
+    gate = threading.Event()
+    with running(prepare=lambda _batch: waited(gate)) as bench:
+        bench.submit(bench.batch(0))
+        bench.submit(bench.batch(1))
+        bench.line.finished(0)
+        assert not bench.line.has_room
+        opened = threading.Timer(0.05, gate.set)
+        opened.start()
+        while not bench.line.has_room:
+            heard = time.monotonic()
+            bench.line.finished(60)
+            assert time.monotonic() - heard < 30, "it was told, and did not wait the time out"
+        bench.collect(2)
+
+
 def test_what_waits_in_front_of_each_stage_is_seen_while_it_waits() -> None:
     def depths() -> list[float | None]:
         return [

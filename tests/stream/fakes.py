@@ -65,6 +65,8 @@ class FakeConsumer:
         self.to_read: deque[FakeMessage | Callable[[], None]] = deque()
         """Messages, and things that happen inside a poll (rebalances)."""
         self.calls: list[str] = []
+        self.waits: list[float] = []
+        """Seconds that each poll was allowed to take."""
         self.stored: dict[tuple[str, int], int] = {}
         self.committed_offsets: dict[tuple[str, int], int] = {}
         self.refusals: deque[KafkaException] = deque()
@@ -83,8 +85,9 @@ class FakeConsumer:
     def subscribe(self, _topics: Sequence[str], **callbacks: Callable[..., None]) -> None:
         self.callbacks = callbacks
 
-    def poll(self, _timeout_s: float) -> FakeMessage | None:
+    def poll(self, timeout_s: float) -> FakeMessage | None:
         self.calls.append("poll")
+        self.waits.append(timeout_s)
         if not self.to_read:
             return None
         following = self.to_read.popleft()
@@ -172,13 +175,16 @@ class FakeStages:
         self.has_room = True
         self.hungry = True
         self.failure: Exception | None = None
+        self.waits: list[float] = []
+        """Seconds that each look at what is finished was allowed to take."""
 
     def submit(self, batch: MicroBatch) -> None:
         self.submitted.append(batch)
         if self.at_once:
             self.done.append(Finished(batch, published=True))
 
-    def finished(self, _timeout_s: float) -> list[Finished]:
+    def finished(self, timeout_s: float) -> list[Finished]:
+        self.waits.append(timeout_s)
         done = list(self.done)
         self.done.clear()
         return done

@@ -97,6 +97,26 @@ def test_above_the_high_watermark_it_pauses_and_goes_on_polling_and_resumes_at_h
     assert "poll" in bench.consumer.calls[paused:resumed], "a member that does not poll loses its partitions"
 
 
+def test_while_the_stages_are_full_they_are_waited_for_and_kafka_is_only_asked() -> None:
+    bench = Bench()
+    bench.stages.has_room = False
+    bench.feed(*range(5))
+    bench.run(turns=6)
+    full = bench.consumer.waits[1:]
+    assert full
+    assert set(full) == {0}, "a poll would end when something is read, which nobody could hand over"
+    assert bench.stages.waits.count(module.POLL_S) >= len(full)
+
+
+def test_with_a_window_open_and_room_for_it_kafka_is_waited_for_briefly() -> None:
+    bench = Bench()
+    bench.stages.hungry = False
+    bench.feed(1)
+    bench.run(turns=6)
+    assert module.BUSY_POLL_S in bench.consumer.waits
+    assert module.POLL_S not in bench.stages.waits
+
+
 def test_a_revoke_waits_for_what_is_in_flight_and_commits_it_first() -> None:
     bench = Bench()
     bench.stages.at_once = False

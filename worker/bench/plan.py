@@ -79,7 +79,7 @@ def make_plan(*, only: str | None, texts: int | None, quick: bool, seed: int) ->
     return Plan(
         names=tuple(name for name in MEASURES if name in names),
         texts=texts,
-        repetitions=1 if quick else 3,
+        repetitions=1 if quick else 5,
         seed=seed,
         latency_s=5.0 if quick else 20.0,
     )

@@ -37,7 +37,7 @@ def bench(
     a raw copy loop. e: latency at 70 % load. f: resident memory after 1,000,000 cached events over that after 100,000.
 
     It starts a Kafka and a cache of its own and deletes them afterwards, or uses those that TAGLINE_KAFKA_BOOTSTRAP_SERVERS
-    and TAGLINE_REDIS_URL name. The worker's settings in force are measured. A run takes about ten minutes; progress
+    and TAGLINE_REDIS_URL name. The worker's settings in force are measured. A run takes about a quarter of an hour; progress
     goes to stderr. docs/performance.md says how to read the numbers.
     """
     import sys
@@ -67,14 +67,14 @@ def bench(
     )
     try:
         console(width_in_files=160).print(as_table(results, caption))
-    finally:  # what ten minutes found is in one place, whatever becomes of the other
+    finally:  # what so many minutes found is in one place, whatever becomes of the other
         if json_file is not None:
             report = as_json(plan, facts, results, sys.argv[1:])
             json_file.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
 
 
 def _require_writable(file: Path) -> None:
-    """Refuse now what could not be written in ten minutes. An earlier report in the file stays until there is a new one."""
+    """Refuse now what could not be written at the end. An earlier report in the file stays until there is a new one."""
     from worker.errors import UsageError
 
     try:

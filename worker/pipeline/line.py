@@ -60,7 +60,8 @@ class Line:
         self._to_prepare: queue.Queue[MicroBatch] = queue.Queue(1)
         self._to_classify: queue.Queue[MicroBatch] = queue.Queue(1)
         self._to_publish: queue.Queue[MicroBatch] = queue.Queue(2)
-        self._finished: queue.SimpleQueue[Finished] = queue.SimpleQueue()
+        self._finished: queue.SimpleQueue[Finished | None] = queue.SimpleQueue()
+        """None: there is room again, which the owner may be waiting for."""
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
         self._rewinds = 0
@@ -119,15 +120,15 @@ class Line:
         self._to_prepare.put_nowait(batch)
 
     def finished(self, timeout_s: float) -> list[Finished]:
-        done: list[Finished] = []
+        heard: list[Finished | None] = []
         try:
-            done.append(
+            heard.append(
                 self._finished.get(timeout=timeout_s) if timeout_s > 0 else self._finished.get_nowait()
             )
             while True:
-                done.append(self._finished.get_nowait())
+                heard.append(self._finished.get_nowait())
         except queue.Empty:
-            return done
+            return [done for done in heard if done is not None]
 
     def check(self) -> None:
         if self._failure is not None:
@@ -152,6 +153,8 @@ class Line:
         while (batch := self._next(source)) is not None:
             if name == "classify":
                 self._taken_by_device += 1
+            else:
+                self._finished.put(None)
             with seconds.time():
                 work(batch)
             self._pass_on(batch, target)

@@ -30,9 +30,9 @@ from worker.telemetry.waited import Waited
 log = structlog.get_logger(__name__)
 
 POLL_S = 0.05
-"""Longest single poll while nothing waits; also how late a stop or a finished micro-batch is noticed."""
+"""Longest single wait: for records while there are none, for the stages while they are full. A stop is noticed that late."""
 BUSY_POLL_S = 0.005
-"""Longest single poll while records wait for the stages or results are on their way."""
+"""Longest single poll while a window is open or results are on their way, which end no poll."""
 PAUSE_AFTER_S = 0.1
 """How long the high watermark may stand before partitions are paused. A pause throws prefetched data away, so a pipeline
 that is only briefly behind is waited for instead."""
@@ -192,10 +192,12 @@ class Intake:
         if self._high_since is not None:
             self._settle(BUSY_POLL_S)  # the next turn pauses, or reads on
             return
-        if self._paused:
-            self._settle(BUSY_POLL_S)
-        waiting = bool(self._buffer) or bool(self._in_flight)
-        records = self._arrivals.take(BUSY_POLL_S if waiting else POLL_S)
+        if self._paused or not self._stages.has_room:
+            self._settle(POLL_S)  # nothing can be handed over before the stages move on, which ends this wait
+            wait_s = 0.0
+        else:
+            wait_s = BUSY_POLL_S if self._buffer or self._in_flight else POLL_S
+        records = self._arrivals.take(wait_s)
         now = time.monotonic()
         for record in records:
             self._buffer.add(record, now)

@@ -36,7 +36,7 @@ class Stages(Protocol):
         ...
 
     def finished(self, timeout_s: float) -> list[Finished]:
-        """What has left the last stage, waiting up to `timeout_s` for the first."""
+        """What has left the last stage, waiting up to `timeout_s` for the first, or for room where there was none."""
         ...
 
     def check(self) -> None:
