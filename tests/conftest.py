@@ -20,8 +20,8 @@ settings.load_profile("tagline")
 
 @pytest.fixture
 def signals_are_heard() -> Iterator[None]:
-    """For a test that sends them, to itself or to what it starts: where the suite runs under nohup or in a script's background, both
-    ignore SIGHUP or SIGINT.
+    """For a test that sends them, to itself or to what it starts: where the suite runs under nohup or in a script's
+    background, both ignore SIGHUP or SIGINT.
     """
     before = {
         signal.SIGHUP: signal.signal(signal.SIGHUP, signal.SIG_DFL),

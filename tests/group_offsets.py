@@ -8,8 +8,8 @@ from confluent_kafka import Consumer, TopicPartition
 def group_offsets(bootstrap: str, group: str, topics: Iterable[str]) -> dict[tuple[str, int], int]:
     """The group's committed offsets in topics, as they are, without waiting for open transactions; joins nothing.
 
-    Not by the admin client: its question ends the process with a segmentation fault where the broker answers that it does not keep the
-    group (librdkafka issue 5040), as a new one does while it makes the topic of offsets.
+    Not by the admin client: its question ends the process with a segmentation fault where the broker answers that it does
+    not keep the group (librdkafka issue 5040), as a new one does while it makes the topic of offsets.
 
     Raises:
         KafkaException: nobody keeps the group yet.

@@ -1,4 +1,4 @@
-"""What tests of faults do to the parts of a local stack. Each needs the part to be ours and started; `Stack.up` mends all of it."""
+"""What tests of faults do to the parts of a local stack. A part must be ours and started; `Stack.up` mends all of it."""
 
 import signal
 

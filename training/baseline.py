@@ -14,8 +14,8 @@ from worker.errors import UsageError
 CHARACTER_NGRAMS = (1, 3)
 MAX_FEATURES = 200_000
 TOLERANCE = 1e-7
-"""Largest entry of the gradient (of the mean loss) at which the solver stops. With scikit-learn's own 1e-4 it stops long before the
-least loss, somewhere that the last digits of the machine's sums decide."""
+"""Largest entry of the gradient (of the mean loss) at which the solver stops. With scikit-learn's own 1e-4 it stops long
+before the least loss, somewhere that the last digits of the machine's sums decide."""
 MOST_STEPS = 5_000
 
 

@@ -1,4 +1,4 @@
-"""Making probabilities mean what they say: a temperature for each kind and script, and how much of a doubtful review is neutral."""
+"""Making probabilities mean what they say: a temperature for each kind and script, and how much of doubt is neutral."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -81,8 +81,8 @@ def _likeliest(sets: Sequence[Answered], chosen: Sequence[Bools]) -> float:
 
 
 def is_at_an_end(temperature: float) -> bool:
-    """Whether a fitted temperature is the least or largest that was tried, so that the texts (too few, or all answered right) asked
-    for one beyond.
+    """Whether a fitted temperature is the least or largest that was tried, so that the texts (too few, or all answered
+    right) asked for one beyond.
     """
     return not TEMPERATURES[0] * 1.001 < temperature < TEMPERATURES[-1] * 0.999
 

@@ -1,4 +1,4 @@
-"""``tagline train``: the commands that make data and models. Each parses its options, calls one function and prints what came out."""
+"""``tagline train``: the commands that make data and models. Each parses its options, calls a function, prints what came out."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -317,7 +317,7 @@ def reproduce(
     bundle: Annotated[Path, typer.Option(file_okay=False, help="Folder for the bundle.")],
     version: Annotated[str, typer.Option(help="The bundle's version.")] = "reproduced",
 ) -> None:
-    """Make a bundle like the shipped one from the public sets and a base. Hours on a CPU; a finished teacher or student is kept."""
+    """Make a bundle like the shipped one from the public sets and a base. Hours on a CPU; what is finished is kept."""
     from training.compare import compare as table
     from training.processes import check_alone
     from training.recipes.shipped import BundleConfig, ShippedConfig

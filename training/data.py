@@ -210,8 +210,8 @@ def read_rows(
     product title the text may stand in a column ``title``; beside a review that is its headline, and never read for it.
     Case and blanks around it do not matter in ``kind``, and ``kind`` is the one of records without any.
 
-    :raises UsageError: the file cannot be read, a record has no text or an empty one, a column is spelled otherwise than those that
-        are read, or its labels are numbers of unknown meaning.
+    :raises UsageError: the file cannot be read, a record has no text or an empty one, a column is spelled otherwise than
+        those that are read, or its labels are numbers of unknown meaning.
     """
     found, empty = [], []
     read = ("label", "kind", "category") if labels else ("kind", "category")
@@ -307,8 +307,8 @@ def file_digest(path: Path) -> str:
 def labels_by_kind(
     rows: Iterable[Row], known: Mapping[str, Iterable[str]] | None = None
 ) -> dict[str, tuple[str, ...]]:
-    """The labels of every kind that occurs in ``rows`` or is ``known``: ours in column order where we know the kind's labels, else
-    sorted.
+    """The labels of every kind that occurs in ``rows`` or is ``known``: ours in column order where we know the kind's
+    labels, else sorted.
     """
     seen = {kind: set(labels) for kind, labels in (known or {}).items()}
     for row in rows:

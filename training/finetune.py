@@ -230,8 +230,9 @@ def finetune_model(
     ``options`` and ``inputs`` are what ``run.json`` tells, beside the number of rows, copies counted; a run with other options is
     not resumed. ``remembered`` is what the objective keeps from batch to batch.
 
-    :raises UsageError: ``out`` holds a checkpoint of another run, another process trains in it, or a text has more tokens than the
-        encoder has positions. Nothing in it was changed then. Or the run came to a loss, weights or answers that are no numbers.
+    :raises UsageError: ``out`` holds a checkpoint of another run, another process trains in it, or a text has more tokens
+        than the encoder has positions. Nothing in it was changed then. Or the run came to a loss, weights or answers that
+        are no numbers.
     """
     pad_id = pad_id_of(tokenizer)
     examples = encode(train_rows, tokenizer, columns, max_tokens=config.max_tokens)

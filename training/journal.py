@@ -27,8 +27,8 @@ class Standing:
 class Journal:
     """Open from the start of a run to its end.
 
-    ``metrics.jsonl`` has lines of two sorts, both with ``step`` and ``elapsed_s``: ``loss`` (the mean since the last such line) and
-    ``lr`` of the training, and the scores of an evaluation.
+    ``metrics.jsonl`` has lines of two sorts, both with ``step`` and ``elapsed_s``: ``loss`` (the mean since the last such
+    line) and ``lr`` of the training, and the scores of an evaluation.
     """
 
     def __init__(self, folder: Path, *, step: int) -> None:

@@ -9,15 +9,15 @@ from training import processes
 from worker.errors import UsageError
 
 LOCK = "lock"
-"""An empty file in a run's folder, locked as long as somebody writes there. The kernel unlocks it when its process ends, however that ends."""
+"""An empty file in a run's folder, locked while somebody writes there. The kernel unlocks it however its process ends."""
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder, which is made where there is none, until the block ends. Never waits.
 
-    Of processes that train together the first one holds it for all. To be entered when all that may be refused was refused: only the
-    lock's file changes in a folder that another process holds.
+    Of processes that train together the first one holds it for all. To be entered when all that may be refused was refused:
+    only the lock's file changes in a folder that another process holds.
 
     :raises UsageError: another process holds it.
     """

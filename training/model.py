@@ -59,8 +59,8 @@ def base_files(base: str) -> Path:
     """The folder of a BERT checkpoint: the path itself, or the hub's snapshot of a name such as ``owner/model``.
 
     :raises UsageError: it is neither a checkpoint's folder nor a name that the hub knows, the hub cannot be reached or has no
-        weights as safetensors, it lacks its weights or ``tokenizer.json``, it is another encoder than BERT, or it is a bundle, whose
-        stored numbers are no weights before its scales are put to them.
+        weights as safetensors, it lacks its weights or ``tokenizer.json``, it is another encoder than BERT, or it is a
+        bundle, whose stored numbers are no weights before its scales are put to them.
     """
     path = Path(base)
     if is_folder(path):
@@ -188,7 +188,8 @@ def build(
 
 
 def found_whole(base: str, loaded: tuple[Any, Mapping[str, Any]], *, drawn: tuple[str, ...]) -> Any:
-    """The model, if all its weights came from the checkpoint but those that begin with one of ``drawn``: others would be random ones.
+    """The model, if all its weights came from the checkpoint but those that begin with one of ``drawn``: others would be
+    random ones.
 
     ``loaded``: the model and what transformers tells of the loading.
 

@@ -11,5 +11,5 @@ _HIDDEN, _INTERMEDIATE = 384, 1536
 
 
 def fastest_precision() -> Precision:
-    """bfloat16 where the worker's `auto` would take it on this processor. Takes some 0.1 s, and draws none of the run's random numbers."""
+    """bfloat16 where the worker's `auto` would take it here. Takes some 0.1 s, and draws none of the run's random numbers."""
     return "bfloat16" if bfloat16_pays(measure(_HIDDEN, _INTERMEDIATE)) else "float32"

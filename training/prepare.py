@@ -26,17 +26,19 @@ class LeakError(UsageError):
 
 @lru_cache(maxsize=2**18)
 def text_key(text: str) -> str:
-    """What two copies of a text have in common, whatever their case, spacing, punctuation and width, script, and letters that look alike.
+    """What two copies of a text have in common, whatever their case, spacing, punctuation and width, script, and letters
+    that look alike.
 
-    Remembered, since splits are compared with each other many times: some 15 us a text, and all texts of the shipped model at once.
+    Remembered, since splits are compared with each other many times: some 15 us a text, and all texts of the shipped model
+    at once.
     """
     return plain_key(normalise(text).text)
 
 
 @lru_cache(maxsize=2**18)
 def script_key(text: str) -> str:
-    """The same, but a text and its copy in traditional characters are two. The shipped splits were drawn by it, when the model read both
-    apart: drawn by :func:`text_key`, others would be held out than the shipped weights were trained without.
+    """The same, but a text and its copy in traditional characters are two. The shipped splits were drawn by it, when the
+    model read both apart: drawn by :func:`text_key`, others would be held out than the shipped weights were trained without.
     """
     return plain_key(normalise(text, simplify=False).text)
 

@@ -93,8 +93,8 @@ def differences(folder: Path, asked: Mapping[str, Any], *, inputs: Sequence[Path
 
 
 def stands(folder: Path, asked: Mapping[str, Any], *, inputs: Sequence[Path]) -> bool:
-    """Whether a training of just this stands finished in ``folder``. One that was cut off does not: it goes on, and the trainer looks
-    whether it is this one. Arguments as :func:`differences` takes them.
+    """Whether a training of just this stands finished in ``folder``. One that was cut off does not: it goes on, and the
+    trainer looks whether it is this one. Arguments as :func:`differences` takes them.
 
     :raises UsageError: a finished training was asked for something else, or had other files.
     """

@@ -162,7 +162,8 @@ def _named_folder(folder: Path) -> Path:
 
 
 def open_bundle(folder: Path, *, precision: str | None = None) -> BundleScorer:
-    """A scorer for a bundle, with the worker's settings of the model (`TAGLINE_MODEL_PRECISION`, say); or in the given precision, on the CPU.
+    """A scorer for a bundle, with the worker's settings of the model (`TAGLINE_MODEL_PRECISION`, say); or in the given
+    precision, on the CPU.
 
     :raises ModelError: the bundle cannot be served.
     :raises UsageError: a setting is wrong.

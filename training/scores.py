@@ -17,7 +17,8 @@ from worker.classify.manifest import MANIFEST
 def evaluate_folder(
     folder: Path, sets: Mapping[str, Sequence[Row]], *, max_tokens: int, base: str | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Scores of a bundle (through the worker's engine, so as it is served), of a trained model's folder, or of adapters upon ``base``.
+    """Scores of a bundle (through the worker's engine, so as it is served), of a trained model's folder, or of adapters upon
+    ``base``.
 
     A bundle knows its own length limit, and serves three labels whether the model has a neutral column or a neutral rule.
     It also tells the ``precision`` that it answered in, and of a set without neutral rows how many are served as neutral

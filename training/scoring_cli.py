@@ -1,4 +1,4 @@
-"""``tagline train evaluate | prune | quantise | forms | export | unpack | compare``: from a trained model to scores and to a bundle."""
+"""``tagline train evaluate | prune | quantise | forms | export | unpack | compare``: from a trained model to a bundle."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -145,7 +145,7 @@ def export(
     ] = None,
     licence: Annotated[str, typer.Option()] = "unspecified",
 ) -> None:
-    """Write a bundle that the worker loads. Validation files set the temperatures, for texts with Chinese characters and without."""
+    """Write a bundle for the worker. Validation files set the temperatures, for texts with Chinese characters and without."""
     from training.agreement import check_int8
     from training.calibrate import warnings_of
     from training.choices import one_of

@@ -203,7 +203,7 @@ class Trainer:
         return self.state
 
     def progress(self, *, ahead_steps: float = 0.0) -> float:
-        """How far the run is, 0 to 1: by steps, or by the clock where that is further. ``ahead_steps``: how far it will be by then."""
+        """How far the run is, 0 to 1, by steps or by the clock, whichever is further; ``ahead_steps``: how far by then."""
         by_steps = (self.state.step + ahead_steps) / self.total_steps
         if self.config.budget_minutes is None:
             return by_steps

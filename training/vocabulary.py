@@ -1,4 +1,4 @@
-"""A checkpoint with fewer word pieces: of a multilingual one most of the weights are embeddings of languages that nobody writes."""
+"""A checkpoint with fewer word pieces: most weights of a multilingual one are embeddings of languages nobody writes."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +15,8 @@ from worker.classify.normalise import normalise
 
 
 def prune_folder(base: str, texts: Iterable[str], pieces: int, out: Path) -> tuple[int, int]:
-    """Write the checkpoint ``base`` (a folder, a run's too, or a hub name) to ``out`` with the ``pieces`` that ``texts`` use most.
+    """Write the checkpoint ``base`` (a folder, a run's too, or a hub name) to ``out`` with the ``pieces`` that ``texts`` use
+    most.
 
     A trained model keeps its head, and answers a text whose pieces all stay as before. Returns the numbers of pieces before and
     after. Blocks for the tokenisation of all texts.

@@ -128,7 +128,7 @@ def readable(error: ValidationError, model: type[BaseModel], values: Values) -> 
 
 
 def _wrong_option(path: tuple[int | str, ...], message: str, given: object, *, hidden: bool) -> str:
-    """What is wrong inside a JSON object. Only a number is repeated: a list, or a table that TOML's dots made, may hold a secret."""
+    """What is wrong inside a JSON object. Only a number is repeated: a list, or a table made of dots, may hold a secret."""
     if not path or not isinstance(given, Mapping):
         return message
     option = str(path[0])

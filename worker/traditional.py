@@ -1,9 +1,9 @@
 """Traditional characters and their simplified forms.
 
-After the table ``TSCharacters`` of OpenCC (Apache License 2.0): those in use in Taiwan and Hong Kong (Big5-HKSCS) whose first simplified form is in
-use on the mainland (GB 2312). Each becomes one character, whatever stands beside it; where a traditional character has kept a
-meaning of its own (``乾`` in 乾隆) that is lost. ``鍊`` is 链, as in 項鍊, and ``妳`` and ``牠`` are 你 and 它. ``著`` is not here: it is 着 in 看著,
-and itself in 著名.
+After the table ``TSCharacters`` of OpenCC (Apache License 2.0): those in use in Taiwan and Hong Kong (Big5-HKSCS) whose
+first simplified form is in use on the mainland (GB 2312). Each becomes one character, whatever stands beside it; where a
+traditional character has kept a meaning of its own (``乾`` in 乾隆) that is lost. ``鍊`` is 链, as in 項鍊, and ``妳`` and
+``牠`` are 你 and 它. ``著`` is not here: it is 着 in 看著, and itself in 著名.
 """
 
 TRADITIONAL = (

@@ -1,7 +1,8 @@
-"""The GPU's path without a GPU: which device is chosen, what its attention asks of torch's kernel, and that no tensor is on the wrong device.
+"""The GPU's path without a GPU: which device is chosen, what its attention asks of torch's kernel, and that no tensor is on
+the wrong device.
 
-No test here says that it works on a GPU: nobody has seen that. With torch's fake tensors every operation checks devices, dtypes and shapes
-and computes nothing.
+No test here says that it works on a GPU: nobody has seen that. With torch's fake tensors every operation checks devices,
+dtypes and shapes and computes nothing.
 """
 
 from collections.abc import Callable

@@ -2,10 +2,10 @@
 
     python -m tests.integration.fake_worker [--kill POINT] [--stop POINT] [--terminate POINT] [--time-out POINT] [--after N] ...
 
-Everything but the model is the product's own code, settings from the environment included. A fault wraps one function of
-the product: when it returns for the N-th time the process kills itself, stops itself (SIGSTOP), is told to stop (SIGTERM), or hears
-that the call timed out although it did its work. It prints ``FAULT AT point`` first, which the tests require, so that a test whose
-fault did not happen fails.
+Everything but the model is the product's own code, settings from the environment included. A fault wraps one function of the
+product: when it returns for the N-th time the process kills itself, stops itself (SIGSTOP), is told to stop (SIGTERM), or
+hears that the call timed out although it did its work. It prints ``FAULT AT point`` first, which the tests require, so that
+a test whose fault did not happen fails.
 """
 
 import argparse

@@ -36,7 +36,7 @@ def judge(arena: Arena, *, allow_duplicates: bool = False, skipped: Collection[S
 
 
 def order_is_kept(seen: list[Output]) -> None:
-    """I5: per key (records without one go anywhere), first occurrences come out of each topic in the order in which the inputs went in."""
+    """I5: per key (records without one go anywhere), first occurrences leave each topic in the order of the inputs."""
     last: dict[tuple[str, bytes | None, str, int], int] = {}
     met: set[tuple[str, Source]] = set()
     for output in seen:

@@ -89,7 +89,7 @@ class SecuredKafka:
         return f"{HOST}:{self.broker.tls_port}"
 
     def with_password(self, user: str, mechanism: str = "SCRAM-SHA-512", **changes: str) -> dict[str, str]:
-        """The settings of a user with a password, as environment variables without ``TAGLINE_``. The password is a mounted file."""
+        """The settings of a user with a password in a mounted file, as environment variables without ``TAGLINE_``."""
         secret = self.folder / f"{user}.password"
         secret.write_text(f"{PASSWORDS[user]}\n", "utf-8")
         return {

@@ -75,7 +75,7 @@ def feed(arena: Arena, number: int) -> None:
 
 
 def publish_again(arena: Arena, transactional_id: str) -> None:
-    """What a crash may leave behind: the last event of reviews.tagged.v1 once more, and another in a transaction that is aborted."""
+    """What a crash may leave behind: the last event of reviews.tagged.v1 twice, and another in an aborted transaction."""
     (tagged,) = [one for one in arena.seen if one.topic == "reviews.tagged.v1"]
     producer = Producer(
         {"bootstrap.servers": arena.bootstrap, "transactional.id": transactional_id, "partitioner": "murmur2"}

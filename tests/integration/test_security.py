@@ -32,7 +32,7 @@ pytestmark = pytest.mark.integration
 
 MODES = pytest.mark.parametrize("mode", ["at_least_once", "exactly_once"])
 HEARD_WITHIN_S = 1.5
-"""Enough to hear a refusal. The commands' own limits are 5 to 30 s, and they wait for all of it: somebody may mend it meanwhile."""
+"""Enough to hear a refusal. The commands wait for all of their own 5 to 30 s: somebody may mend it meanwhile."""
 WRONG = "hush-hush"
 
 

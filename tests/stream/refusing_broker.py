@@ -1,4 +1,4 @@
-"""Brokers that let nobody in, on a socket of this process: one refuses every password, one shows a certificate that nobody vouches for."""
+"""Brokers that let nobody in, on a socket of this process: one refuses every password, one shows an unknown certificate."""
 
 import contextlib
 import socket

@@ -21,8 +21,8 @@ from training.train_config import TrainConfig
 pytestmark = needs_int8
 
 ROUNDING = 2e-4
-"""What batching may do to a logit of static int8: the sums between its linear layers are float32, in an order that the shape of the
-batch decides, and may round an input to the next step."""
+"""What batching may do to a logit of static int8: the sums between its linear layers are float32, in an order that the shape
+of the batch decides, and may round an input to the next step."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Checkpoints with damaged files, and folders that this user may not look into: told as that, by name, before anything is written."""
+"""Checkpoints with damaged files, and folders that may not be looked into: told by name, before anything is written."""
 
 import errno
 import os

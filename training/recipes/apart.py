@@ -1,7 +1,7 @@
 """Fine-tunes in processes of their own, for tables over many of them: finished ones are kept, others' are refused.
 
-Every run is a plain ``tagline train finetune``, so a line of a table can be repeated by hand; its folder holds the command's whole
-configuration. Only the last weights count: no checkpoint is chosen on the rows that are scored.
+Every run is a plain ``tagline train finetune``, so a line of a table can be repeated by hand; its folder holds the command's
+whole configuration. Only the last weights count: no checkpoint is chosen on the rows that are scored.
 """
 
 import subprocess
@@ -24,7 +24,8 @@ Run = Callable[[Sequence[str]], None]
 def finetune_in_a_process(arguments: Sequence[str]) -> None:
     """Run ``tagline train finetune`` with these arguments; its progress goes to our standard error. Blocks till it ends.
 
-    :raises UsageError: it failed, and what it said is above: that one which outlived the call that started it still trains there, too.
+    :raises UsageError: it failed, and what it said is above: that one which outlived the call that started it still trains
+        there, too.
     """
     command = [sys.executable, "-P", "-m", "worker.cli", "train", "finetune", *arguments]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)

@@ -45,8 +45,8 @@ class Line:
 def split_categories(rows: Sequence[Row], *, limit: int | None, seed: int) -> tuple[list[str], Prepared]:
     """The categories in order, and the splits: ``test-N`` and ``without-N`` of the category at place N, and ``seen``.
 
-    Of every category at most ``limit`` rows are used, those without label or category not at all. ``seen`` and all of ``without-N`` have
-    as many rows as are left to train on without the largest category.
+    Of every category at most ``limit`` rows are used, those without label or category not at all. ``seen`` and all of
+    ``without-N`` have as many rows as are left to train on without the largest category.
 
     :raises UsageError: the rows are of several kinds, there are fewer than two categories, one is too small to hold rows out, or
         without one some label is no longer taught.
@@ -107,13 +107,14 @@ def leave_out(
     only: Sequence[str] = (),
     run: Run = finetune_in_a_process,
 ) -> list[Line]:
-    """Train without each category (those of ``only``, where there are any) and on all; score each on its category's held-out rows.
+    """Train without each category (those of ``only``, where there are any) and on all; score each on its category's held-out
+    rows.
 
     ``options`` are those of ``tagline train finetune`` that all runs share, ``--base`` among them. Finished runs in ``out`` are
     kept. Blocks for all trainings.
 
-    :raises UsageError: as :func:`split_categories`; ``only`` names what is no category; ``out`` holds splits or runs of other rows or
-        options; a run failed.
+    :raises UsageError: as :func:`split_categories`; ``only`` names what is no category; ``out`` holds splits or runs of
+        other rows or options; a run failed.
     """
     categories, prepared = split_categories(rows, limit=limit, seed=seed)
     if unknown := sorted({*only} - {*categories}):

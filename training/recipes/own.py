@@ -52,7 +52,7 @@ BY_HAND: Mapping[str, tuple[str, Callable[[], list[Row]]]] = {
     "title": ("titles labelled by hand", lambda: as_rows(labelled_titles())),
     "review": ("written reviews of other trades", lambda: written_reviews("held_out")),
 }
-"""What the project has to score a kind by that your files lack: what it is, and its rows. The shipped bundle never learned from them."""
+"""What the project has to score a kind by that your files lack. The shipped bundle never learned from these rows."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,8 @@ def make_bundle(
     inputs: Sequence[Path],
     meanings: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Make ``out/bundle`` and return its manifest, whose evaluation holds all scores. Blocks for the training; resumes after a kill.
+    """Make ``out/bundle`` and return its manifest, whose evaluation holds all scores. Blocks for the training; resumes after
+    a kill.
 
     ``rows`` are split by the config's shares, but for the given validation and test rows; those without label are left out.
     ``inputs`` are the files that all came from, ``meanings`` what their labels were said to mean. Progress and warnings go to
@@ -277,8 +278,8 @@ def _finish(
     out: Path,
     config: OwnConfig,
 ) -> dict[str, Any]:
-    """Calibrate, score, see what int8 changes, export with all that, and look whether the worker's engine loads it; under another name,
-    so that who finds a bundle finds a whole one.
+    """Calibrate, score, see what int8 changes, export with all that, and look whether the worker's engine loads it; under
+    another name, so that who finds a bundle finds a whole one.
     """
     bundle, part = out / BUNDLE, out / UNFINISHED
     files = [*(split_file(splits, name) for name in ("validation", "test")), *model_files(trained)]
@@ -332,7 +333,7 @@ def _export_config(
 def _evaluation(
     bundle: Path, prepared: Prepared, start: Start, untouched: Sequence[str], out: Path
 ) -> dict[str, Any]:
-    """Scores on the test rows (``sets``) and the project's rows of untouched kinds (``by_hand``), those of the base, and sizes of splits."""
+    """Scores on the test rows (``sets``) and the project's of untouched kinds (``by_hand``), the base's, and sizes of splits."""
     tests, others = _tests(prepared.splits), _rows_by_hand(start, untouched)
     scores = evaluate_folder(bundle, tests | others, max_tokens=start.max_tokens)
     before = read_json(out / BEFORE)

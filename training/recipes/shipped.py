@@ -1,4 +1,5 @@
-"""A bundle as the shipped one, stage by stage: data, vocabulary, a teacher, its student, neutral's likelihood, titles, calibration.
+"""A bundle as the shipped one, stage by stage: data, vocabulary, a teacher, its student, neutral's likelihood, titles,
+calibration.
 
 What takes hours, teacher and student, is skipped where it stands finished, and refused where it stands for other rows, sizes or
 weights. The other stages take minutes and are made anew, so that none of them hides that what it was made from has changed.
@@ -88,7 +89,8 @@ class ShippedConfig:
 
 
 def stage_data(data: Path, out: Path) -> Path:
-    """Splits as files under ``out/splits``, and their counts. Made anew even where they stand, a minute, to see that they are these.
+    """Splits as files under ``out/splits``, and their counts. Made anew even where they stand, a minute, to see that they
+    are these.
 
     :raises UsageError: those that stand are others.
     """
@@ -210,8 +212,8 @@ def stage_neutral(student: Path, splits: Path, out: Path, max_tokens: int) -> Pa
 
 
 def calibration_sets(splits: Path) -> dict[str, list[Row]]:
-    """The validation sets but for the written reviews: half of these were written to be hard, so the doubt that is right there is too
-    much for a shop's reviews. The judged texts that are scored are left out too.
+    """The validation sets but for the written reviews: half of these were written to be hard, so the doubt that is right
+    there is too much for a shop's reviews. The judged texts that are scored are left out too.
     """
     scored = read_split(splits, "validated")[SCORED]
     return {

@@ -185,7 +185,8 @@ def prepare_shipped(folder: Path) -> Prepared:
 def _hold_out(sets: dict[str, list[Row]], counts: dict[str, int]) -> _HeldOut:
     """Take the test rows first, then the validation rows, without copies of either in the other; adds to ``counts``.
 
-    Drawn by :func:`training.prepare.script_key`, so that they stay what they were; what is trained on is without their copies in either script.
+    Drawn by :func:`training.prepare.script_key`, so that they stay what they were; what is trained on is without their
+    copies in either script.
     """
     deduplicated = partial(deduplicate, key_of=script_key)
     apart_from = partial(without, key_of=script_key)

@@ -43,7 +43,7 @@ class Start:
         return min(max_tokens_of(self.folder, None), self.positions)
 
     def scores(self, sets: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, Any]]:
-        """Scores of the sets, each of one kind, whose labels it can answer; a bundle's as the worker serves it. Blocks for a forward."""
+        """Scores of the sets whose labels it can answer, each of one kind; a bundle's as it is served. Blocks."""
         known = dict.fromkeys(self.columns.labels, LABELS) if self.bundle else self.columns.labels
         own = {
             name: rows

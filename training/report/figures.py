@@ -49,7 +49,8 @@ def confusion_plot(results: Mapping[str, SetResult], path: Path) -> None:
 
 
 def accuracy_plot(results: list[ModelResult], path: Path) -> None:
-    """Accuracy of every model on every set that it answers, with two standard errors, beside the majority class and the linear baseline.
+    """Accuracy of every model on every set that it answers, with two standard errors, beside the majority class and the
+    linear baseline.
 
     Points and no bars, so that the axis may begin where the numbers do. What was not measured has no point.
     """

@@ -30,9 +30,9 @@ def shift_neutral(
 ) -> float:
     """Write the model in ``folder`` to ``out`` with the neutral logit of reviews moved to fit ``rows``; returns the move.
 
-    It is the one that makes the rows' labels likeliest at the ``temperature`` that will be served (as in prior correction: all that
-    differs between two populations whose classes look alike is a constant in the logits). The choice between negative and positive
-    stays the same to the bit. Blocks for a forward over all rows.
+    It is the one that makes the rows' labels likeliest at the ``temperature`` that will be served (as in prior correction:
+    all that differs between two populations whose classes look alike is a constant in the logits). The choice between
+    negative and positive stays the same to the bit. Blocks for a forward over all rows.
 
     :raises UsageError: the model has no neutral column for reviews, there are no rows, or one has another label than the three.
     """

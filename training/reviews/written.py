@@ -7,8 +7,8 @@ from typing import Literal
 from training.data import Row
 
 Part = Literal["train", "validation", "held_out"]
-"""``validation`` is of the trades of ``train``, and a part of its own so that reviews written later move none of it. ``held_out`` is
-of other trades, and is only scored."""
+"""``validation`` is of the trades of ``train``, and a part of its own so that reviews written later move none of it.
+``held_out`` is of other trades, and is only scored."""
 
 SOURCE = "written"
 """What `Row.source` says of them."""

@@ -32,7 +32,7 @@ class PerturbationScore:
 
 @dataclass(frozen=True)
 class ContrastScore:
-    """``accuracy`` over single texts; ``pairs_right`` the share of pairs with both texts right; ``pairs_alike`` with one label."""
+    """``accuracy`` over single texts; of pairs, ``pairs_right`` is the share with both right, ``pairs_alike`` with one label."""
 
     phenomenon: str
     language: str

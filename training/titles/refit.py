@@ -32,8 +32,8 @@ NEUTRAL_WEIGHT = 2.0
 """How much a neutral title counts. Half of the rows have a phrase written in, of real titles nine in ten are neutral: without it
 plain English titles came out negative."""
 LATIN_WEIGHT = 5.0
-"""How much a title without Chinese characters counts: one in seven of the rows. On the development half of the hand-labelled titles
-3 and 3 with 8,000 rows give 75.7 % right, 3 and 3 with 16,000 77.3, 2 and 3 78.6, 2 and 5 79.9."""
+"""How much a title without Chinese characters counts: one in seven of the rows. On the development half of the hand-labelled
+titles 3 and 3 with 8,000 rows give 75.7 % right, 3 and 3 with 16,000 77.3, 2 and 3 78.6, 2 and 5 79.9."""
 
 
 def refit_titles(folder: Path, rows: Sequence[Row], out: Path, *, max_tokens: int) -> float:

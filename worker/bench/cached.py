@@ -29,8 +29,9 @@ LOOPS = (
     Loop("without headers, a commit a micro-batch", headers=False, batch=None),
     Loop("without headers, a commit every 1,000", headers=False, batch=1_000),
 )
-"""The first is what the worker is measured by: a record is copied when all of it arrives. The second says how near to it any program
-can come that publishes what the contract asks for. The others do less for each record, or replay more after a crash."""
+"""The first is what the worker is measured by: a record is copied when all of it arrives. The second says how near to it any
+program can come that publishes what the contract asks for. The others do less for each record, or replay more after a
+crash."""
 FEED_AT_ONCE = 20_000
 """Records fed in one go while memory is watched: enough that the worker is never without."""
 

@@ -3,9 +3,10 @@
     python -m worker.bench.copying < specification.json > result.json
 
 It is what a consumer in Python costs when it does nothing with a record. Per message: one ``poll``, one ``produce`` of the
-same key and value (and, if told so, the same headers) with a delivery callback, one ``poll(0)`` of the producer. Per batch of
-messages: ``flush``, a look at the failures that the callbacks counted, and a synchronous ``commit``, so that it promises what the worker
-promises. Client settings are the worker's own: idempotent, acks=all, lz4, the same linger, and the same fetching.
+same key and value (and, if told so, the same headers) with a delivery callback, one ``poll(0)`` of the producer. Per batch
+of messages: ``flush``, a look at the failures that the callbacks counted, and a synchronous ``commit``, so that it promises
+what the worker promises. Client settings are the worker's own: idempotent, acks=all, lz4, the same linger, and the same
+fetching.
 
 Told to, it publishes for each record what the worker would, made before the clock starts: as many messages, with all their
 headers. That is what any Python program pays that reads these records and publishes these messages, before it has looked at one.
@@ -36,7 +37,7 @@ _ANSWERS = ((0.03, 0.02, 0.95), (0.05, 0.9, 0.05), (0.93, 0.05, 0.02))
 
 
 def copy(specification: dict[str, Any]) -> dict[str, object]:
-    """Copy `count` records of `topics` to `target`, committing every `batch` of them; the time from the first that arrives to the last commit."""
+    """Copy `count` records of `topics` to `target`, committing every `batch`; timed from the first arrival to the last commit."""
     settings = load({"kafka.group_id": specification["group"]})
     consumer, producer = (
         open_consumer(consumer_config(settings)),

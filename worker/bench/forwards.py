@@ -63,8 +63,8 @@ def packed(settings: ModelSettings, specification: dict[str, Any]) -> dict[str, 
 
 
 def padding(settings: ModelSettings, specification: dict[str, Any]) -> dict[str, object]:
-    """The same tokens packed and padded, by turns, in one process: same precision, same device, same cores. The stock model has no int8;
-    where the worker computes in that, both are compared in float32, so that the ratio is one of packing.
+    """The same tokens packed and padded, by turns, in one process: same precision, same device, same cores. The stock model
+    has no int8; where the worker computes in that, both are compared in float32, so that the ratio is one of packing.
 
     The engine gives each lane one thread, process-wide; the stock model gets torch's way of using as many cores.
     """
@@ -97,7 +97,7 @@ def padding(settings: ModelSettings, specification: dict[str, Any]) -> dict[str,
 
 
 def plain(settings: ModelSettings, specification: dict[str, Any]) -> dict[str, object]:
-    """The plain loop, in float32 and with torch's own number of threads, as it is written first; on a GPU where the worker has one."""
+    """The plain loop as it is written first: float32, torch's own number of threads; on a GPU where the worker has one."""
     bundle = load_bundle(settings.bundle)
     model = stock.stock_model(bundle, "float32", choose_device(settings.device))
     tokenizer = stock.plain_tokenizer(bundle)

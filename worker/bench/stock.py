@@ -17,7 +17,7 @@ PLAIN_TOKENS = 128
 
 
 def stock_model(bundle: Bundle, precision: str, device: "torch.device") -> Any:
-    """The bundle's weights in the class that transformers has for them, with its usual attention (SDPA), where the worker computes."""
+    """The bundle's weights in transformers' class for them, with its usual attention (SDPA), where the worker computes."""
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     config = AutoConfig.for_model(**bundle.architecture.config)

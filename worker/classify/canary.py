@@ -9,8 +9,8 @@ from worker.classify.normalise import normalise
 from worker.errors import ModelError
 
 TOLERANCE = {"float32": 2e-3, "bfloat16": 5e-2, "int8": 0.2}
-"""Largest difference of a probability from the one computed in float32 where the bundle was made. int8 moves single texts far: 0.04 was seen among
-the shipped canaries, 0.14 at the hundredth of a set's texts that it moves most."""
+"""Largest difference of a probability from the one computed in float32 where the bundle was made. int8 moves single texts
+far: 0.04 was seen among the shipped canaries, 0.14 at the hundredth of a set's texts that it moves most."""
 
 
 class Loaded(Protocol):

@@ -1,12 +1,13 @@
 """Matrix products in whole numbers: half the time of float32 on a CPU without bfloat16.
 
-A weight is rounded to int8 by a scale for each of its rows, and so is the input, by a scale for each of *its* rows: a token's vector is
-rounded by its own largest value. So nothing has to be calibrated beforehand, no row knows of its neighbours, and since
-sums of whole numbers are exact, a text's answer has the same bits in whatever company it is computed. (What is called dynamic quantisation
-takes one scale for the whole batch, and there a loud neighbour changes the answer.)
+A weight is rounded to int8 by a scale for each of its rows, and so is the input, by a scale for each of *its* rows: a
+token's vector is rounded by its own largest value. So nothing has to be calibrated beforehand, no row knows of its
+neighbours, and since sums of whole numbers are exact, a text's answer has the same bits in whatever company it is computed.
+(What is called dynamic quantisation takes one scale for the whole batch, and there a loud neighbour changes the answer.)
 
-The product is oneDNN's, through the operator that PyTorch's own compiler emits for quantised models on x86. Measured on AMD EPYC with AVX2, one thread, 1,024
-rows: 2.1 to 2.2 times as fast as its float32 product, 1.7 with the rounding before and the scaling behind it.
+The product is oneDNN's, through the operator that PyTorch's own compiler emits for quantised models on x86. Measured on AMD
+EPYC with AVX2, one thread, 1,024 rows: 2.1 to 2.2 times as fast as its float32 product, 1.7 with the rounding before and the
+scaling behind it.
 """
 
 from functools import cache
@@ -25,7 +26,7 @@ LEVELS = 127
 _MISSING = "int8 needs PyTorch for x86 with oneDNN"
 _SMALLEST = 1e-30
 _LOW_BYTE = float(2**23)
-"""Added to a number below 2**22 it leaves the nearest whole number in the lowest bits of a float32: rounding and conversion in one addition."""
+"""Added to a number below 2**22 it rounds it, and leaves it in the lowest bits of the float32: a conversion in one addition."""
 
 
 class IntegerWeight:
@@ -49,7 +50,7 @@ class IntegerWeight:
     def times(
         self, steps: "torch.Tensor", zero: int, *, scale: float = 1.0, bias: "torch.Tensor | None" = None
     ) -> "torch.Tensor":
-        """float32 [n, out]: the product with `scale * (steps - zero)`, where `steps` is uint8 [n, in], and the bias [out] added."""
+        """float32 [n, out]: `scale * (steps - zero)` times the weight, and the bias [out] added; `steps` is uint8 [n, in]."""
         import torch
 
         product: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
@@ -87,8 +88,9 @@ def make_integer_linear(
 ) -> "Linear":
     """A function x [rows, in] -> activation(x @ weight.T + bias) [rows, out] in float32, whose product is in whole numbers.
 
-    `weight` float32 [out, in], of which every row is rounded by its largest value: one that was stored as int8 rows comes out as it was. No
-    value of x may be below `least`, where that is given; all steps then lie above it, which makes them half as wide.
+    `weight` float32 [out, in], of which every row is rounded by its largest value: one that was stored as int8 rows comes
+    out as it was. No value of x may be below `least`, where that is given; all steps then lie above it, which makes them
+    half as wide.
 
     Raises:
         ModelError: this machine cannot, see `exact_levels`.

@@ -54,10 +54,11 @@ class Normalised(NamedTuple):
 def normalise(text: str, max_characters: int = MAX_CHARACTERS, *, simplify: bool = True) -> Normalised:
     """Return `text` in NFKC, without invisible characters, white space folded, at most `max_characters` long.
 
-    Traditional characters become simplified ones, unless `simplify` is False. A text wholly in capitals is written small, and where Latin letters outnumber those of other scripts that look like them,
-    these become Latin: a model answers both otherwise than a reader would. A text that is too long keeps its head and its tail,
-    joined by a space: reviews often conclude in their last sentence. Never raises; the time is bounded by
-    `max_characters`, not by the input. Pure, any thread.
+    Traditional characters become simplified ones, unless `simplify` is False. A text wholly in capitals is written small,
+    and where Latin letters outnumber those of other scripts that look like them, these become Latin: a model answers both
+    otherwise than a reader would. A text that is too long keeps its head and its tail, joined by a space: reviews often
+    conclude in their last sentence. Never raises; the time is bounded by `max_characters`, not by the input. Pure, any
+    thread.
     """
     if len(text) <= max_characters:
         plain = text
@@ -94,7 +95,7 @@ def _thorough(text: str, max_characters: int, *, simplify: bool = True) -> Norma
 
 
 def _respelled(text: str, *, simplify: bool) -> str:
-    """`text` (in NFKC) in simplified characters, without doubles of Latin letters and shouting, in NFKC again: a mark may now combine."""
+    """`text` (in NFKC) simplified, without Latin doubles and shouting, in NFKC again: a mark may now combine."""
     plain = text.translate(TO_SIMPLIFIED) if simplify else text
     if len(_LATIN.findall(plain)) > len(_DOUBLE.findall(plain)):
         plain = plain.translate(_DOUBLES)

@@ -68,8 +68,9 @@ def dtype_of(precision: str) -> "torch.dtype":
 def choose(
     asked: str, device: "torch.device", hidden: int, intermediate: int, *, int8: bool = False
 ) -> Choice:
-    """Choose for an encoder of that width. `asked` is `auto`, `float32`, `bfloat16` or `int8`; `int8` says whether `auto` may take
-    that too. Takes about 30 ms on a CPU with instructions for bfloat16, and 0.1 s on one without, 0.3 s where int8 is measured.
+    """Choose for an encoder of that width. `asked` is `auto`, `float32`, `bfloat16` or `int8`; `int8` says whether `auto`
+    may take that too. Takes about 30 ms on a CPU with instructions for bfloat16, and 0.1 s on one without, 0.3 s where int8
+    is measured.
 
     Raises:
         ModelError: another than bfloat16 on a GPU, or int8 where the processor or torch cannot.
@@ -113,8 +114,9 @@ def measure(
 ) -> dict[str, float]:
     """Least CPU seconds a row of one product [rows, intermediate] x [intermediate, hidden] on one thread, by precision.
 
-    Of a layer's products it has the narrowest output for its work: a wide one is fresh memory from the kernel each time, until the
-    allocator has learned to keep it, and in a process that has just begun that took as long as the product. Where one beside float32 is hopeless, and so one product of it slow, two rounds are enough.
+    Of a layer's products it has the narrowest output for its work: a wide one is fresh memory from the kernel each time,
+    until the allocator has learned to keep it, and in a process that has just begun that took as long as the product. Where
+    one beside float32 is hopeless, and so one product of it slow, two rounds are enough.
     """
     import torch
 

@@ -33,7 +33,7 @@ class Budget:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether less at once may succeed. On a CPU torch raises a plain RuntimeError, and so does cuBLAS, which finds none for itself."""
+    """Whether less at once may succeed. On a CPU torch raises a plain RuntimeError for it, and so does cuBLAS."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     message = str(error).lower()

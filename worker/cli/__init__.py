@@ -120,7 +120,7 @@ def _complain_of_usage(error: TyperException) -> int:
 
 
 def _is_the_machines(error: OSError) -> bool:
-    """Whether it is ordinary trouble with a file. A write to a full disk names none; any other refusal without a name may be a bug."""
+    """Whether it is ordinary trouble with a file. A write to a full disk names none; any other without a name may be a bug."""
     return error.errno in REFUSALS and (error.filename is not None or error.errno in _FULL)
 
 

@@ -193,8 +193,8 @@ def _group(
 def _committed(settings: Settings, partitions: list[TopicPartition]) -> dict[tuple[str, int], int]:
     """What the group has committed, asked by a consumer that joins nothing.
 
-    The admin client's own question ends the process with a segmentation fault when the group's coordinator has just moved to another
-    broker (librdkafka issue 5040).
+    The admin client's own question ends the process with a segmentation fault when the group's coordinator has just moved to
+    another broker (librdkafka issue 5040).
     """
     if not partitions:
         return {}

@@ -9,8 +9,8 @@ from worker.telemetry.health import HealthState
 
 
 class Guard:
-    """Looks now and then whether the loop has turned, by a clock that its looks keep going: that of the health state, which leaves out the
-    time in which the process was stopped as a whole.
+    """Looks now and then whether the loop has turned, by a clock that its looks keep going: that of the health state, which
+    leaves out the time in which the process was stopped as a whole.
     """
 
     def __init__(self, health: HealthState, stuck_after_s: float) -> None:

@@ -1,8 +1,8 @@
 """Signals to a running worker: the first asks it to drain, the second cuts it short. One that still starts just ends.
 
-Python runs its handlers on the main thread between two of its instructions, which belongs to the client's calls: while one waits for a
-broker that is away, for a minute perhaps, nobody would hear. So the signals are read by a thread, from the socket into which
-Python's own handler in C writes their numbers at once.
+Python runs its handlers on the main thread between two of its instructions, which belongs to the client's calls: while one
+waits for a broker that is away, for a minute perhaps, nobody would hear. So the signals are read by a thread, from the
+socket into which Python's own handler in C writes their numbers at once.
 """
 
 import contextlib
@@ -42,8 +42,9 @@ class StopSignal:
             signal.signal(number, _heard_elsewhere)
 
     def begin(self) -> None:
-        """From here on something may be in flight, and a signal asks for a drain. Until here it ends the process at once, with exit
-        code 0: a model that loads, or a client that waits for its broker, has nothing to finish and cannot be interrupted.
+        """From here on something may be in flight, and a signal asks for a drain. Until here it ends the process at once,
+        with exit code 0: a model that loads, or a client that waits for its broker, has nothing to finish and cannot be
+        interrupted.
         """
         self._begun = True
 

@@ -1,8 +1,9 @@
 """How far a "no" reaches: ``no dents or scratches`` and 无磕碰、划痕 deny both.
 
-It goes on over ``or``, ``nor``, ``and``, a comma or 、 to the next word of the same kind, and no further: a flaw that is described in more
-words (``no dents, light scratches``, ``no cracks, scratches on the lid``) or in another form (``no scratches, dented lid``) is disclosed. Each
-function makes an expression of ``item``, the words of one kind as alternatives; it is for lower-case text or without regard to case.
+It goes on over ``or``, ``nor``, ``and``, a comma or 、 to the next word of the same kind, and no further: a flaw that is
+described in more words (``no dents, light scratches``, ``no cracks, scratches on the lid``) or in another form (``no
+scratches, dented lid``) is disclosed. Each function makes an expression of ``item``, the words of one kind as alternatives;
+it is for lower-case text or without regard to case.
 """
 
 _ENDS = r"(?= ?(?:[,;.|/)\]]|$|(?:or|nor|and)\b|&))"
@@ -15,7 +16,7 @@ def english_nouns(item: str) -> str:
 
 
 def english_adjectives(item: str) -> str:
-    """``used``, ``used or refurbished``, ``used, opened or repaired``. A comma alone ends it: ``not used, scratched`` says both."""
+    """``used``, ``used or refurbished``, ``used, opened or repaired``. A comma alone ends it (``not used, scratched``)."""
     return rf"(?:{item})\b(?:(?:, ?(?:{item}))*(?:,? (?:or|nor) |/)(?:{item})\b)?"
 
 

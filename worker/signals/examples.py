@@ -1,6 +1,7 @@
 """Golden examples: inputs written for this project, and what the hot path makes of them.
 
-Each input type has one example with every field and one with only what is required. The model's answers are given, so that the examples do not change with the model.
+Each input type has one example with every field and one with only what is required. The model's answers are given, so that
+the examples do not change with the model.
 """
 
 from typing import Any, NamedTuple

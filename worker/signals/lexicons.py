@@ -1,8 +1,8 @@
 """Words that no sentiment model looks for: claims the law forbids, disclosed defects, what a complaint is about.
 
-Each lexicon is one precompiled expression over lower-case text. They read the *normalised* text,
-in which full-width letters are narrow, zero-width characters are gone and traditional characters are simplified, so ``Ｎｏ．１``, a
-split ``最好`` and 銷量第一 are found. Words that only Taiwan has (整新机, 宅配) stand beside the others.
+Each lexicon is one precompiled expression over lower-case text. They read the *normalised* text, in which full-width letters
+are narrow, zero-width characters are gone and traditional characters are simplified, so ``Ｎｏ．１``, a split ``最好`` and
+銷量第一 are found. Words that only Taiwan has (整新机, 宅配) stand beside the others.
 
 The lists favour precision: a false ``superlative_claim`` takes a seller's advertisement away. Hence 最 only before words of
 praise (最新, 最大 and 最近 are facts), 第一 only where it ranks (第一次 counts), and ``best before`` is a date.
@@ -30,8 +30,8 @@ _SUPERLATIVES_EN = (
 SUPERLATIVE = re.compile(f"{_SUPERLATIVES_ZH}|{_SUPERLATIVES_EN}")
 """Claims that the Advertising Law of China (article 9, 3) and most marketplaces' rules forbid."""
 
-# New goods say what they are not, and 完美无瑕 praises. What is denied is taken out before the words of condition are looked for, so
-# a list of denials may hold words that are none of those: `no chips or scratches`.
+# New goods say what they are not, and 完美无瑕 praises. What is denied is taken out before the words of condition are looked
+# for, so a list of denials may hold words that are none of those: `no chips or scratches`.
 _FLAWS_ZH = "瑕疵|微瑕|损坏|故障|划痕|刮痕|擦痕|磕碰|掉漆|裂痕|裂纹|破损|污渍|磨损"
 _GOODS_ZH = "二手|翻新|官翻|整新[机品]|福利品|尾货|样品|展示[机品]|配件机"
 _FLAWS_EN = "dents?|scratch(?:es)?|scuffs?|chips?|cracks?|defects?|faults?|flaws?|stains?|marks?|damage|wear"

@@ -26,8 +26,8 @@ def until_answered(
     stop: Callable[[], bool] = lambda: False,
     on_turn: Callable[[], None] = lambda: None,
 ) -> Answer | None:
-    """What `ask`, a call or two of a client, returns, once it does; None when told to stop first. Blocks for at most `limit_s` and one
-    such call; time in which the process did not run does not count.
+    """What `ask`, a call or two of a client, returns, once it does; None when told to stop first. Blocks for at most
+    `limit_s` and one such call; time in which the process did not run does not count.
 
     Args:
         ask: raises KafkaException while there is no answer.

@@ -1,7 +1,7 @@
 """Which topics there are, and which are merely hidden from us.
 
-A broker leaves out of its list what the principal may not describe; only when asked for such a topic by its name does it say that it
-may not tell. Without that question a missing permission would be taken for a missing topic.
+A broker leaves out of its list what the principal may not describe; only when asked for such a topic by its name does it say
+that it may not tell. Without that question a missing permission would be taken for a missing topic.
 """
 
 from collections.abc import Sequence

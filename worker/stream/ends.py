@@ -1,10 +1,10 @@
 """Ends of partitions that lie behind their last record.
 
-A transaction leaves a marker behind its records, which takes up an offset and is never delivered. Where a producer of the inputs writes
-in transactions (`tagline dlq redrive` does), the offset behind the last record is thus not the end of the partition: its lag would
-never be zero, and once retention has deleted the record and the marker, the committed offset would be out of range. So when the
-client says that a partition's end is reached, that end travels down the line with a micro-batch behind all that was read before it,
-and is committed as the records' offsets are: in their order, and rolled back with them.
+A transaction leaves a marker behind its records, which takes up an offset and is never delivered. Where a producer of the
+inputs writes in transactions (`tagline dlq redrive` does), the offset behind the last record is thus not the end of the
+partition: its lag would never be zero, and once retention has deleted the record and the marker, the committed offset would
+be out of range. So when the client says that a partition's end is reached, that end travels down the line with a micro-batch
+behind all that was read before it, and is committed as the records' offsets are: in their order, and rolled back with them.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,7 +22,9 @@ class Ends:
         return bool(self._waiting)
 
     def reached(self, partition: Partition, end: int, next_offset: int | None) -> None:
-        """The client has delivered all before ``end``. ``next_offset`` is the one behind the last record, None if none is known."""
+        """The client has delivered all before ``end``. ``next_offset`` is the one behind the last record, None if none is
+        known.
+        """
         if next_offset is not None and end > next_offset:
             self._waiting[partition] = end
 

@@ -74,8 +74,8 @@ def send_offsets(
     """Make these offsets of a group a part of the open transaction. Blocks for at most `timeout_s` and `HANG_MARGIN_S`.
 
     Raises:
-        KafkaException: they are not, or it is not known (see `in_time`). A call that hangs keeps the producer: it may then be neither
-            used for this transaction nor closed.
+        KafkaException: they are not, or it is not known (see `in_time`). A call that hangs keeps the producer: it may then
+            be neither used for this transaction nor closed.
     """
     in_time(
         lambda: producer.send_offsets_to_transaction(positions, group_metadata, timeout_s),
@@ -203,7 +203,8 @@ class ExactlyOncePublisher:
     def _forgive(self, offsets: dict[Partition, int]) -> None:
         """Forget the roll-backs once every place that failed was passed, or is not ours any more.
 
-        A commit elsewhere says nothing of them: a message that is never taken would roll back for ever, between commits of others.
+        A commit elsewhere says nothing of them: a message that is never taken would roll back for ever, between commits of
+        others.
         """
         self._failed_at = {
             partition: (tenure, offset)
@@ -229,8 +230,8 @@ class ExactlyOncePublisher:
         return done
 
     def close(self, timeout_s: float) -> None:
-        """Let go of the producer. A transaction that a refusal left open is aborted first, if the broker answers in time: until it
-        is, readers of committed records stand still at it, for `TAGLINE_KAFKA_TRANSACTION_TIMEOUT_S`.
+        """Let go of the producer. A transaction that a refusal left open is aborted first, if the broker answers in time:
+        until it is, readers of committed records stand still at it, for `TAGLINE_KAFKA_TRANSACTION_TIMEOUT_S`.
         """
         if self._open:
             with contextlib.suppress(KafkaException, SystemError):

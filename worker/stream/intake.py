@@ -252,8 +252,8 @@ class Intake:
         self._stages.submit(batch)
 
     def _drop(self, partitions: frozenset[Partition] | None = None) -> int:
-        """Forget what was read of these partitions, which go, or of all, and is in no micro-batch; with it the ends that lie behind
-        it. Returns how many records that were.
+        """Forget what was read of these partitions, which go, or of all, and is in no micro-batch; with it the ends that lie
+        behind it. Returns how many records that were.
         """
         if partitions is None:
             self._ends.forget_all()

@@ -1,15 +1,16 @@
 """What was being worked on when the process died without a word, so that a record that kills it is found out.
 
-A record can end the process instead of being refused: a crash in native code, memory that the kernel refuses, a device that breaks
-down of it and answers this process no more. It is never committed, so
-the next life meets it again, for ever. The journal is a small file that outlives the process. While a micro-batch is between
-decoding and the end of its forward, its offsets stand there. What a dead process left in it is suspected by the next life:
-suspected records travel alone, one at a time, so that each of them is either cleared or is seen to have been the only one there.
-A record that was at work in ``LIVES`` lives when they ended becomes a dead letter without being looked at. It stands in the file until
-that dead letter is published and its offset committed: whoever reads it again before that must know it.
+A record can end the process instead of being refused: a crash in native code, memory that the kernel refuses, a device that
+breaks down of it and answers this process no more. It is never committed, so the next life meets it again, for ever. The
+journal is a small file that outlives the process. While a micro-batch is between decoding and the end of its forward, its
+offsets stand there. What a dead process left in it is suspected by the next life: suspected records travel alone, one at a
+time, so that each of them is either cleared or is seen to have been the only one there. A record that was at work in
+``LIVES`` lives when they ended becomes a dead letter without being looked at. It stands in the file until that dead letter
+is published and its offset committed: whoever reads it again before that must know it.
 
 Waiting for the broker does not count, and neither does an end that the process could still announce; only kills, crashes, a
-device that broke down, and work that never ends. The file survives the process (the page cache holds it), not necessarily the host.
+device that broke down, and work that never ends. The file survives the process (the page cache holds it), not necessarily
+the host.
 """
 
 import fcntl
@@ -111,7 +112,9 @@ class Journal:
             self._write()
 
     def safe(self, batch: MicroBatch, partitions: Container[Partition]) -> None:
-        """What became of its records of these partitions is published and committed: no life reads them again, given up or not."""
+        """What became of its records of these partitions is published and committed: no life reads them again, given up or
+        not.
+        """
         if self._file is None or not self._suspects:
             return
         with self._lock:

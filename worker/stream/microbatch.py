@@ -16,7 +16,8 @@ class Outcome(NamedTuple):
     messages: list[OutboundMessage]
     """To publish in this order: outputs of a tagged record, the one dead letter of a rejected one, none of a skipped."""
     labels: tuple[str, ...]
-    """What it is counted by: kind of text and label of a tagged record, stage and reason of a rejected one, reason of a skipped."""
+    """What it is counted by: kind of text and label of a tagged record, stage and reason of a rejected one, reason of a
+    skipped."""
     score: float | None = None
     """Probability of a tagged record's label."""
 

@@ -1,9 +1,9 @@
 """Offsets: stored only for what is safe, committed by the thread that owns the consumer, found again at a start.
 
-What was done is stored, never committed by an explicit ``commit(offsets=...)``: the broker accepts that for a partition that was lost,
-and so overwrites the new owner's offset. Stored offsets are refused for a lost partition. Where reading begins at the latest end is the
-exception, because it is committed inside the assignment's callback: the client joins no later generation of the group before that
-returns, so the broker refuses the commit of a member that the group went on without.
+What was done is stored, never committed by an explicit ``commit(offsets=...)``: the broker accepts that for a partition that
+was lost, and so overwrites the new owner's offset. Stored offsets are refused for a lost partition. Where reading begins at
+the latest end is the exception, because it is committed inside the assignment's callback: the client joins no later
+generation of the group before that returns, so the broker refuses the commit of a member that the group went on without.
 """
 
 import time
@@ -154,8 +154,8 @@ class Offsets:
         """Where to read each newly assigned partition from: its committed offset, or the setting's end of it. To be called in the
         callback that assigns them, before they are assigned.
 
-        The latest end comes as a number and is committed by then: if it were looked up again at the next assignment, what was written
-        in between would be skipped. None when the worker was told to stop before there was an answer.
+        The latest end comes as a number and is committed by then: if it were looked up again at the next assignment, what
+        was written in between would be skipped. None when the worker was told to stop before there was an answer.
 
         Raises:
             DataError: there is no committed offset and the setting says that this is an error.

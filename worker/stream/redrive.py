@@ -252,8 +252,8 @@ class _Outbox:
             try:
                 self._producer.abort_transaction(ANSWER_TIMEOUT_S)
             except KafkaException:
-                # The broker aborts at its time-out, or the next redrive at its start; the error that led here is already on its way
-                # out. Not closed: a call that hangs may still have it.
+                # The broker aborts at its time-out, or the next redrive at its start; the error that led here is already on
+                # its way out. Not closed: a call that hangs may still have it.
                 let_go(self._producer, _LET_GO_S)
                 return
         self._producer.close()

@@ -1,8 +1,8 @@
 """/livez, /readyz and /metrics, answered from plain numbers that the stages leave behind. Touches no client.
 
 * ``/livez`` says 503 when work is in flight and nothing of it was finished for too long, or when the consumer's loop has
-  stopped turning: a restart helps. It stays 200 while the worker starts, and while Kafka is away and nothing is in flight. Time in
-  which the process did not run (SIGSTOP, a frozen container, a suspended machine) is no standstill of its own.
+  stopped turning: a restart helps. It stays 200 while the worker starts, and while Kafka is away and nothing is in flight.
+  Time in which the process did not run (SIGSTOP, a frozen container, a suspended machine) is no standstill of its own.
 * ``/readyz`` says 200 when everything in ``HealthState.ready`` is true: the model is loaded, Kafka was reached, and the group
   has said which partitions are ours (perhaps none). Redis is not among it: the worker tags without.
 """
