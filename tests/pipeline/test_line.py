@@ -142,11 +142,12 @@ def test_whoever_waits_for_results_hears_that_there_is_room_again() -> None:
         assert not bench.line.has_room
         opened = threading.Timer(0.05, gate.set)
         opened.start()
+        done = 0
         while not bench.line.has_room:
             heard = time.monotonic()
-            bench.line.finished(60)
+            done += len(bench.line.finished(60))  # the first may be through before the second makes room
             assert time.monotonic() - heard < 30, "it was told, and did not wait the time out"
-        bench.collect(2)
+        bench.collect(2 - done)
 
 
 def test_what_waits_in_front_of_each_stage_is_seen_while_it_waits() -> None:
