@@ -1,5 +1,6 @@
 """The first signal asks for a drain or ends a start, the second ends the process, and a drain that never ends is ended."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,11 +14,14 @@ from worker.errors import ExitCode
 
 ENDED_S = 20
 """Longest wait for the end of a process."""
+HANGING_THREAD = "threading.Thread(target=time.sleep, args=(600,)).start(); sys.exit(3)"
+"""An error, while a thread hangs as a forward may: the interpreter waits for it. 3.12.0 to 3.12.2 start no other thread then."""
 
 PROGRAM = """
 import os
 import signal
 import sys
+import threading
 import time
 from worker.pipeline import stop as module
 module.MARGIN_S = {margin}
@@ -124,6 +128,50 @@ def test_a_drain_that_does_not_end_is_ended() -> None:
     process = program("True", drain=0.1, margin=0.1)
     process.send_signal(signal.SIGTERM)
     assert ended(process) == ExitCode.DRAIN
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param(HANGING_THREAD, id="the interpreter waits for a thread"),
+        pytest.param("threading.stack_size(1 << 47); time.sleep(600)", id="there is no room for a thread"),
+    ],
+)
+def test_it_ends_and_says_why_also_when_no_thread_can_be_started(after: str) -> None:
+    process = program("not stop()", drain=1.0, margin=0.5, log=subprocess.PIPE, after=after)
+    process.send_signal(signal.SIGTERM)
+    try:
+        _, said = process.communicate(timeout=ENDED_S)
+    finally:
+        process.kill()
+    assert process.returncode == ExitCode.DRAIN
+    assert said == b"tagline: ended at once: the drain did not end in time\n"
+
+
+def test_signals_are_heard_also_when_the_interpreter_waits_for_a_thread() -> None:
+    process = program("False", after=HANGING_THREAD)
+    time.sleep(1.0)  # it waits by now
+    process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.3)
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == ExitCode.KILLED
+
+
+def test_it_ends_also_when_no_thread_can_be_started_and_its_log_is_full() -> None:
+    reader, log = os.pipe()
+    os.set_blocking(log, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(log, b"x")
+    os.set_blocking(log, True)
+    try:
+        process = program("not stop()", drain=1.0, margin=0.5, log=log, after=HANGING_THREAD)
+        os.close(log)
+        process.send_signal(signal.SIGTERM)
+        assert ended(process) == ExitCode.DRAIN
+    finally:
+        os.close(reader)
 
 
 def test_it_ends_also_when_nobody_reads_its_log_any_more() -> None:

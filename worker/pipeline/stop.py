@@ -7,6 +7,7 @@ socket into which Python's own handler in C writes their numbers at once.
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import sys
@@ -21,10 +22,11 @@ MARGIN_S = 10.0
 """On top of the drain time-out, for closing clients whose broker is away, before the process is ended by force."""
 
 _HEARD = (signal.SIGTERM, signal.SIGINT)
+_STDERR = 2
 
 
 class StopSignal:
-    """SIGTERM and SIGINT, seen by the owner's loop between two polls. Any thread may ask; one of its own does, on a signal."""
+    """SIGTERM and SIGINT, seen by the owner's loop between two polls. Its thread hears them, and watches the time of a drain."""
 
     def __init__(self, drain_timeout_s: float = 25.0) -> None:
         self.drain_timeout_s = drain_timeout_s
@@ -52,17 +54,6 @@ class StopSignal:
         """Whether a stop was asked for."""
         return self._asked.is_set()
 
-    def ask(self) -> None:
-        """Ask for a stop; from now on the process ends by force if the drain takes too long."""
-        if self._asked.is_set():
-            return
-        self._asked.set()
-        deadline = threading.Timer(
-            self.drain_timeout_s + MARGIN_S, end_at_once, (ExitCode.DRAIN, "the drain did not end in time")
-        )
-        deadline.daemon = True
-        deadline.start()
-
     def ignore(self) -> None:
         """From here on signals change nothing: the work is over, and the interpreter, which takes its handlers down before it
         ends, would die of one. Main thread only.
@@ -72,14 +63,20 @@ class StopSignal:
 
     def _hear(self, signals: socket.socket) -> None:
         while True:
-            for number in signals.recv(64):
+            try:
+                heard = signals.recv(64)
+            except TimeoutError:
+                end_at_once(ExitCode.DRAIN, "the drain did not end in time")
+            for number in heard:
                 if number not in _HEARD:
                     continue
                 if not self._begun:
                     end_at_once(ExitCode.OK, "told to stop before anything was read")
                 if self._asked.is_set():
                     end_at_once(ExitCode.KILLED, "second signal")
-                self.ask()
+                self._asked.set()
+                # No timer, which is a thread that perhaps cannot be started.
+                signals.settimeout(self.drain_timeout_s + MARGIN_S)
 
 
 def _heard_elsewhere(_number: int, _frame: FrameType | None) -> None:
@@ -88,14 +85,26 @@ def _heard_elsewhere(_number: int, _frame: FrameType | None) -> None:
 
 def end_at_once(code: ExitCode, why: str) -> NoReturn:
     """End the process without cleaning up: nothing uncommitted is lost, it is read again. Takes half a second at most."""
+    line = f"tagline: ended at once: {why}\n"
     # On a thread, because a log that nobody reads any more blocks whoever writes to it.
-    speaker = threading.Thread(target=_say, args=(f"tagline: ended at once: {why}\n",), daemon=True)
-    speaker.start()
-    speaker.join(SAY_TIMEOUT_S)
-    os._exit(code)
+    speaker = threading.Thread(target=_say, args=(line,), daemon=True)
+    try:
+        speaker.start()
+        speaker.join(SAY_TIMEOUT_S)
+    except RuntimeError:  # no room for one; or Python 3.12.0 to 3.12.2, and the interpreter ends
+        _say_if_heard(line)
+    finally:
+        os._exit(code)
 
 
 def _say(line: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # whoever read our log may be gone
         sys.stderr.write(line)
         sys.stderr.flush()
+
+
+def _say_if_heard(line: str) -> None:
+    """Past the stream and its lock, and only if there is room for a line: nobody could end the wait for it."""
+    with contextlib.suppress(OSError, ValueError):
+        if select.select([], [_STDERR], [], SAY_TIMEOUT_S)[1]:
+            os.write(_STDERR, line.encode())
