@@ -261,7 +261,7 @@ class LimitSettings(_Group):
     crash_journal: Path | None = Field(
         None,
         description="A file that a restart leaves in place, in which the worker notes what it is working on. With it a record "
-        "that kills the process (a crash, memory, a GPU that it breaks) is found out and becomes a dead letter after three lives; "
+        "that kills the process (a crash, memory, a GPU that it breaks) is found out and becomes a dead letter after four lives; "
         "without it, the group meets that record again for ever. Workers on one host may share the name.",
     )
 

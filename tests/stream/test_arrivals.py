@@ -31,8 +31,19 @@ class Suspicious(Journal):
         return self.suspects.get(record.offset, 0)
 
 
-def test_suspected_records_travel_alone_with_nothing_else_in_flight() -> None:
-    journal = Suspicious({3: 1, 4: 1})
+@pytest.mark.parametrize(
+    ("deaths", "windows"),
+    [
+        ({3: 1, 4: 1}, [[0, 1, 2], [3, 4], [5, 6, 7]]),
+        ({3: 2, 4: 2}, [[0, 1, 2], [3], [4], [5, 6, 7]]),
+        ({3: 1, 4: LIVES - 1, 5: 1}, [[0, 1, 2], [3], [4], [5], [6, 7]]),
+    ],
+    ids=["of one death", "of more", "mixed"],
+)
+def test_suspected_records_travel_with_their_like_and_nothing_else_in_flight(
+    deaths: dict[int, int], windows: list[list[int]]
+) -> None:
+    journal = Suspicious(dict(deaths))
     bench = Bench(journal=journal)
     bench.stages.at_once = False
     in_flight: list[int] = []
@@ -63,15 +74,12 @@ def test_suspected_records_travel_alone_with_nothing_else_in_flight() -> None:
         finish,
         nothing_more,
         finish,
+        nothing_more,
+        finish,
     ]
-    bench.run(turns=12, then=finish)
-    assert [[record.offset for record in batch.records] for batch in bench.stages.submitted] == [
-        [0, 1, 2],
-        [3],
-        [4],
-        [5, 6, 7],
-    ]
-    assert in_flight == [1, 1, 1, 1]
+    bench.run(turns=14, then=finish)
+    assert [[record.offset for record in batch.records] for batch in bench.stages.submitted] == windows
+    assert in_flight == [1] * len(windows)
     assert bench.consumer.committed_offsets == {(TOPIC, 0): 8}
 
 

@@ -12,15 +12,16 @@ def buffer(max_records: int = 3, max_bytes: int = 100, max_wait_s: float = 1.0) 
     return ReadBuffer(WindowLimits(max_records, max_bytes, max_wait_s))
 
 
-def test_a_record_that_must_be_alone_ends_a_window_and_makes_one_of_its_own() -> None:
+def test_records_that_bear_less_company_share_windows_with_their_like_only() -> None:
+    company = {1: 1, 2: 1, 3: 2, 4: 2, 5: 2, 6: 9, 7: 9, 8: 9, 9: 9}
     read = buffer()
-    for offset in range(4):
+    for offset in range(12):
         read.add(record(offset), now=0.0)
     cuts = []
     while read:
-        records, _ = read.cut(lambda record: record.offset == 2)
+        records, _ = read.cut(lambda record: company.get(record.offset, 0))
         cuts.append([one.offset for one in records])
-    assert cuts == [[0, 1], [2], [3]]
+    assert cuts == [[0], [1], [2], [3, 4], [5], [6, 7, 8], [9], [10, 11]]
     assert read.size == 0
 
 

@@ -48,19 +48,21 @@ class ReadBuffer:
         """The record that was read first. Only when there is one."""
         return self._records[0][2]
 
-    def cut(self, alone: Callable[[Record], bool] | None = None) -> tuple[list[Record], int]:
+    def cut(self, company: Callable[[Record], int] | None = None) -> tuple[list[Record], int]:
         """Take the next window off the front, at least one record, and its size in bytes.
 
-        A record larger than `max_bytes` makes a window of its own, and so does one of which `alone` is true.
+        A record larger than `max_bytes` makes a window of its own. `company` says how many records may share one with a
+        record (0: as many as ever), and only those of the same answer do.
         """
         _, size, first = self._records.popleft()
         records = [first]
-        if alone is not None and alone(first):
-            self.size -= size
-            return records, size
-        while self._records and len(records) < self.limits.max_records:
+        shared = 0 if company is None else company(first)
+        most = min(shared or self.limits.max_records, self.limits.max_records)
+        while self._records and len(records) < most:
             _, following, record = self._records[0]
-            if size + following > self.limits.max_bytes or (alone is not None and alone(record)):
+            if size + following > self.limits.max_bytes or (
+                company is not None and company(record) != shared
+            ):
                 break
             self._records.popleft()
             records.append(record)

@@ -202,14 +202,11 @@ class Intake:
         for record in records:
             self._buffer.add(record, now)
 
-    def _suspected(self, record: Record) -> bool:
-        return record.fault is None and self._journal.deaths(record) > 0
-
     def _kept_apart(self) -> bool:
         """Whether a suspected record is in flight, or has to wait until nothing else is."""
         flying = [batch for batch in self._in_flight if batch.records]
-        return bool(flying) and (
-            self._suspected(flying[-1].records[0]) or self._suspected(self._buffer.first)
+        return bool(flying) and any(
+            self._journal.company(record) for record in (flying[-1].records[0], self._buffer.first)
         )
 
     def _close_windows(self) -> None:
@@ -217,7 +214,7 @@ class Intake:
         while self._stages.has_room and self._buffer.ready(time.monotonic(), idle=self._stages.hungry):
             if suspicious and self._kept_apart():
                 return
-            records, size = self._buffer.cut(self._suspected if suspicious else None)
+            records, size = self._buffer.cut(self._journal.company if suspicious else None)
             self._submit(records, size, self._free_ends())
         self._send_ends()
 
