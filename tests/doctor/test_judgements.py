@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from worker.doctor import cache, clients, kafka, timing, versions
 from worker.doctor.cache import CacheFacts
-from worker.doctor.finding import Level, failed, ok, warning, worst_exit_code
+from worker.doctor.finding import Finding, Level, failed, ok, warning, worst_exit_code
 from worker.doctor.kafka import ClusterFacts, GroupFacts
 from worker.errors import ExitCode
 from worker.settings import KafkaSettings, LimitSettings, RedisSettings, Settings
@@ -237,6 +237,19 @@ def test_a_committed_offset_outside_the_topic_fails_as_data(offset: int) -> None
     )
     assert finding.level is Level.FAILED
     assert finding.exit_code is ExitCode.DATA
+
+
+def test_a_group_whose_members_are_gone_while_records_wait_is_a_warning() -> None:
+    def judged(members: int, committed: dict[tuple[str, int], int]) -> Finding:
+        group = GroupFacts("empty", members, committed)
+        return kafka.judge_group(replace(GOOD_CLUSTER, group=group), KafkaSettings())[0]
+
+    ends = {at: end for at, (_, end) in GOOD_CLUSTER.offsets.items()}
+    behind = ends | {INPUT: ends[INPUT] - 1}
+    assert judged(0, behind).level is Level.WARNING
+    assert "lag 1: nobody reads" in judged(0, behind).detail
+    assert judged(1, behind).level is Level.OK
+    assert judged(0, ends).level is Level.OK
 
 
 def test_a_group_that_never_committed_lags_by_all_there_is() -> None:

@@ -103,6 +103,25 @@ def test_outcomes_are_in_the_order_of_the_records_whatever_they_are() -> None:
     assert probabilities(outcomes[0]) == answer("good")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("\u200b\u200d", "only characters that normalisation drops"),
+        (
+            "\u200b" * 16_050 + "broke after two days" + "\u200d" * 16_050,
+            "only characters that normalisation drops at both ends, where it is looked at",
+        ),
+    ],
+    ids=["throughout", "at both ends"],
+)
+def test_a_text_is_said_to_be_empty_where_it_was_looked_at(text: str, said: str) -> None:
+    fields = {"review_id": "r", "listing_id": "l1", "reviewer_id": "u", "body": text}
+    (outcome,) = Bench().through(record(json.dumps(fields, ensure_ascii=False).encode()))
+    letter = read_dead_letter(outcome.messages[0].headers)
+    assert letter is not None
+    assert (letter.reason, letter.error) == ("empty_text", said)
+
+
 def test_a_text_is_classified_once_per_micro_batch() -> None:
     bench = Bench(memory=0)
     outcomes = bench.through(*[review("the same", offset) for offset in range(5)], review("another", 9))

@@ -134,7 +134,16 @@ def judge_group(facts: ClusterFacts, kafka: KafkaSettings) -> list[Finding]:
             )
         ]
     lag = sum(end - group.committed.get(key, start) for key, (start, end) in facts.offsets.items())
-    return [ok("group", f"{kafka.group_id}: {group.state}, {group.members} member(s), lag {lag:,}")]
+    found = f"{kafka.group_id}: {group.state}, {group.members} member(s), lag {lag:,}"
+    if lag and group.committed and not group.members:
+        return [
+            warning(
+                "group",
+                f"{found}: nobody reads what waits",
+                "start `tagline run`; where workers should run, their logs say why they ended",
+            )
+        ]
+    return [ok("group", found)]
 
 
 def _offsets(

@@ -89,7 +89,8 @@ class Prepare:
         name = self._recurring if len(decoded.text) <= RECURRING_CHARACTERS else self._name
         text, cut_short, key = name(decoded.kind, decoded.text)
         if not text:
-            return Item(Rejection(Reason.EMPTY_TEXT, "only characters that normalisation drops"))
+            where = " at both ends, where it is looked at" if cut_short else ""
+            return Item(Rejection(Reason.EMPTY_TEXT, f"only characters that normalisation drops{where}"))
         known = asked.get(key)
         if known is not None:
             return Item(decoded, text, known[0], cut_short)
