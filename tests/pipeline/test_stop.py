@@ -1,6 +1,5 @@
 """The first signal asks for a drain or ends a start, the second ends the process, and a drain that never ends is ended."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -85,6 +84,15 @@ def ended(process: subprocess.Popen[bytes]) -> int:
         process.communicate()
 
 
+def ended_by_two(process: subprocess.Popen[bytes], second: signal.Signals = signal.SIGTERM) -> int:
+    """Of a process that one signal does not end."""
+    process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.3)
+    process.send_signal(second)
+    return ended(process)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_first_signal_asks_and_the_loop_ends_by_itself(number: signal.Signals) -> None:
     process = program("not stop()")
@@ -103,11 +111,7 @@ def test_a_worker_that_still_loads_its_model_ends_at_once_with_0(number: signal.
 
 def test_the_second_signal_ends_it_at_once() -> None:
     process = program("True")
-    process.send_signal(signal.SIGTERM)
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(0.3)
-    process.send_signal(signal.SIGINT)
-    assert ended(process) == ExitCode.KILLED
+    assert ended_by_two(process, signal.SIGINT) == ExitCode.KILLED
 
 
 def test_signals_are_heard_while_a_call_of_the_client_waits_for_a_broker() -> None:
@@ -116,11 +120,7 @@ def test_signals_are_heard_while_a_call_of_the_client_waits_for_a_broker() -> No
     process = program(f"__import__('confluent_kafka').Producer({nobody}).init_transactions({ENDED_S})")
     time.sleep(2.0)  # it is in the call by now
     began = time.monotonic()
-    process.send_signal(signal.SIGTERM)
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(0.3)
-    process.send_signal(signal.SIGTERM)
-    assert ended(process) == ExitCode.KILLED
+    assert ended_by_two(process) == ExitCode.KILLED
     assert time.monotonic() - began < ENDED_S / 2
 
 
@@ -151,27 +151,7 @@ def test_it_ends_and_says_why_also_when_no_thread_can_be_started(after: str) -> 
 def test_signals_are_heard_also_when_the_interpreter_waits_for_a_thread() -> None:
     process = program("False", after=HANGING_THREAD)
     time.sleep(1.0)  # it waits by now
-    process.send_signal(signal.SIGTERM)
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(0.3)
-    process.send_signal(signal.SIGTERM)
-    assert ended(process) == ExitCode.KILLED
-
-
-def test_it_ends_also_when_no_thread_can_be_started_and_its_log_is_full() -> None:
-    reader, log = os.pipe()
-    os.set_blocking(log, False)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            os.write(log, b"x")
-    os.set_blocking(log, True)
-    try:
-        process = program("not stop()", drain=1.0, margin=0.5, log=log, after=HANGING_THREAD)
-        os.close(log)
-        process.send_signal(signal.SIGTERM)
-        assert ended(process) == ExitCode.DRAIN
-    finally:
-        os.close(reader)
+    assert ended_by_two(process) == ExitCode.KILLED
 
 
 def test_it_ends_also_when_nobody_reads_its_log_any_more() -> None:

@@ -6,8 +6,8 @@ journal is a small file that outlives the process. While a micro-batch is betwee
 offsets stand there. What a dead process left in it is suspected by the next life: suspected records travel apart from all
 others, a few at a time, and one at a time when the process has died of these few, so that each of them is either cleared or
 is seen to have been the only one there. A record that was at work in ``LIVES`` lives when they ended becomes a dead letter
-without being looked at. It stands in the file until that dead letter
-is published and its offset committed: whoever reads it again before that must know it.
+without being looked at. It stands in the file until that dead letter is published and its offset committed: whoever reads it
+again before that must know it.
 
 Waiting for the broker does not count, and neither does an end that the process could still announce; only kills, crashes, a
 device that broke down, and work that never ends. The file survives the process (the page cache holds it), not necessarily
@@ -99,8 +99,7 @@ class Journal:
         """How many records, all of the same answer, may share its micro-batch; 0 for one that is not suspected, or given up."""
         if record.fault is not None:
             return 0
-        deaths = self.deaths(record)
-        return FEW if deaths == 1 else min(deaths, 1)
+        return {0: 0, 1: FEW}.get(self.deaths(record), 1)
 
     def begin(self, batch: MicroBatch) -> None:
         """Its records are about to be looked at, but for those that are given up already: nothing dies of these."""
