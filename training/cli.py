@@ -316,6 +316,18 @@ def reproduce(
     out: Out,
     bundle: Annotated[Path, typer.Option(file_okay=False, help="Folder for the bundle.")],
     version: Annotated[str, typer.Option(help="The bundle's version.")] = "reproduced",
+    seed: Annotated[
+        int,
+        typer.Option(min=0, help="The teacher's; the student has the next one. The shipped bundle has 1."),
+    ] = 1,
+    share: Annotated[
+        float,
+        typer.Option(
+            min=0.01,
+            max=1,
+            help="Of the recipe's epochs. Below 1 it is a rehearsal: 0.05 takes half an hour.",
+        ),
+    ] = 1.0,
 ) -> None:
     """Make a bundle like the shipped one from the public sets and a base. Hours on a CPU; what is finished is kept."""
     from training.compare import compare as table
@@ -324,7 +336,8 @@ def reproduce(
     from training.recipes.shipped import reproduce as run
 
     check_alone("reproduce")
-    run(data, base, out, bundle, ShippedConfig(bundle=BundleConfig(version=version)))
+    config = ShippedConfig(bundle=BundleConfig(version=version)).seeded(seed).rehearsed(share)
+    run(data, base, out, bundle, config)
     typer.echo(table([bundle]), nl=False)
 
 

@@ -337,10 +337,12 @@ LONGER = replace(QUICK, train=replace(QUICK.train, epochs=0.3))
             replace(CONFIG, student=replace(CONFIG.student, temperature=3.0)),
             "student holds a run that differs in config$",
         ),
+        (CONFIG.seeded(3), "teacher holds a run that differs in config$"),
+        (CONFIG.rehearsed(0.9), "teacher holds a run that differs in config$"),
         (replace(CONFIG, copies=1), "teacher holds a run that differs in rows$"),
         (replace(CONFIG, pieces=60), "base is another base, or has other pieces"),
     ],
-    ids=["teacher", "student", "copies", "pieces"],
+    ids=["teacher", "student", "seed", "share", "copies", "pieces"],
 )
 def test_a_stage_of_another_recipe_is_not_taken_for_this_one_s(
     made: Made,

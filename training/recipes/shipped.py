@@ -6,7 +6,7 @@ weights. The other stages take minutes and are made anew, so that none of them h
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,35 @@ class ShippedConfig:
     copies: int = 2
     """How often each written review and each judged text comes in an epoch: they are few beside the public sets."""
     bundle: BundleConfig = field(default_factory=BundleConfig)
+
+    def seeded(self, seed: int) -> "ShippedConfig":
+        """The recipe with this seed for the teacher and the next one for the student; the shipped bundle has seed 1."""
+        return self._trained(
+            lambda train: replace(train, seed=seed), lambda train: replace(train, seed=seed + 1)
+        )
+
+    def rehearsed(self, share: float) -> "ShippedConfig":
+        """The recipe with this share of its epochs, over 0 to 1, and a weight average that remembers the same share of the run.
+
+        Below half of it no text is read twice, so the student is compared with the teacher's hidden states to its end.
+        """
+
+        def shorter(train: TrainConfig) -> TrainConfig:
+            return replace(
+                train, epochs=train.epochs * share, average_decay=train.average_decay ** (1 / share)
+            )
+
+        return self._trained(shorter, shorter)
+
+    def _trained(
+        self, teacher: Callable[[TrainConfig], TrainConfig], student: Callable[[TrainConfig], TrainConfig]
+    ) -> "ShippedConfig":
+        taught = self.student.finetune
+        return replace(
+            self,
+            teacher=replace(self.teacher, train=teacher(self.teacher.train)),
+            student=replace(self.student, finetune=replace(taught, train=student(taught.train))),
+        )
 
 
 def stage_data(data: Path, out: Path) -> Path:
