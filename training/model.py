@@ -11,6 +11,7 @@ from safetensors.torch import save as weights_as_bytes
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
+from training.pretrained import read_pretrained
 from training.readable import readable
 from worker.classify.manifest import MANIFEST, TOKENIZER
 from worker.errors import UsageError
@@ -172,37 +173,18 @@ def build(
     trained = Columns(known) if (known := labels_in(folder)) else None
     config.num_labels = (trained or columns).width
     config.architectures = ["BertForSequenceClassification"]
-    with readable(base):
-        loaded: Any = BertForSequenceClassification.from_pretrained(
-            folder,
-            config=config,
-            dtype=torch.float32,
-            ignore_mismatched_sizes=True,
-            attn_implementation=ATTENTION,
-            output_loading_info=True,
-        )
-    model: BertForSequenceClassification = found_whole(base, loaded, drawn=("bert.pooler.", "classifier."))
+    model = read_pretrained(
+        BertForSequenceClassification,
+        folder,
+        named=base,
+        drawn=("bert.pooler.", "classifier."),
+        config=config,
+        ignore_mismatched_sizes=True,
+        attn_implementation=ATTENTION,
+    )
     if trained is not None:
         with_columns(model, trained, columns)
     return keep_layers(model, layers) if layers is not None else model
-
-
-def found_whole(base: str, loaded: tuple[Any, Mapping[str, Any]], *, drawn: tuple[str, ...]) -> Any:
-    """The model, if all its weights came from the checkpoint but those that begin with one of ``drawn``: others would be
-    random ones.
-
-    ``loaded``: the model and what transformers tells of the loading.
-
-    :raises UsageError: some are missing, or have another size.
-    """
-    model, told = loaded
-    lost = {*told["missing_keys"], *(name for name, *_ in told["mismatched_keys"])}
-    if random := sorted(name for name in lost if not name.startswith(drawn)):
-        raise UsageError(
-            f"{base} lacks {len(random)} weights of the encoder that its config.json names, or has them in another size: {random[0]}",
-            hint="take config.json and weights of one checkpoint",
-        )
-    return model
 
 
 def keep_layers(model: BertForSequenceClassification, layers: Sequence[int]) -> BertForSequenceClassification:
@@ -371,10 +353,9 @@ def load(folder: Path) -> tuple[BertForSequenceClassification, Tokenizer, Column
         raise UsageError(
             f"{folder} is not a trained model", hint="give the output folder of finetune or distil"
         )
-    with readable(folder):
-        model = BertForSequenceClassification.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation=ATTENTION
-        )
+    model = read_pretrained(
+        BertForSequenceClassification, folder, named=folder, attn_implementation=ATTENTION
+    )
     return model, load_tokenizer(folder), Columns(labels_in(folder))
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import BertForMaskedLM, PreTrainedModel
@@ -14,7 +13,7 @@ from training.finetune import pad_id_of
 from training.locks import locked
 from training.model import Columns
 from training.objective import Objective
-from training.readable import readable
+from training.pretrained import read_pretrained
 from training.runs import model_files, write_run
 from training.train_config import TrainConfig
 from training.trainer import State, Trainer
@@ -79,11 +78,9 @@ def pretrain(
     folder = models.base_files(base)
     tokenizer = models.load_tokenizer(folder)
     torch.manual_seed(config.seed)
-    with readable(base):
-        loaded: Any = BertForMaskedLM.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation=models.ATTENTION, output_loading_info=True
-        )
-    model: BertForMaskedLM = models.found_whole(base, loaded, drawn=("cls.",))
+    model = read_pretrained(
+        BertForMaskedLM, folder, named=base, drawn=("cls.",), attn_implementation=models.ATTENTION
+    )
     encodings = tokenizer.encode_batch([normalise(row.text).text for row in rows])
     examples = [
         Example(head_and_tail(encoding.ids, max_tokens), NO_KIND, None, index)

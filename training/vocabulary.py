@@ -2,14 +2,12 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-import torch
 from transformers import BertModel
 
 from training import model as models
 from training.model import Columns
-from training.readable import readable
+from training.pretrained import read_pretrained
 from training.runs import copy_max_tokens
 from worker.classify.normalise import normalise
 
@@ -33,9 +31,7 @@ def prune_folder(base: str, texts: Iterable[str], pieces: int, out: Path) -> tup
         models.save(model, cut, Columns(labels), out)
         copy_max_tokens(folder, out)
     else:
-        with readable(folder):
-            loaded: Any = BertModel.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
-        encoder: BertModel = models.found_whole(base, loaded, drawn=("pooler.",))
+        encoder = read_pretrained(BertModel, folder, named=base, drawn=("pooler.",))
         models.prune_embeddings(encoder, kept)
         out.mkdir(parents=True, exist_ok=True)
         encoder.config.save_pretrained(out)
