@@ -6,7 +6,6 @@ worker's packed forward is faster in all of them.
 
 import copy
 import random
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from training.metrics import accuracy
 from training.model import Columns
 from training.objective import logits_of
 from training.predict import logits_for, probabilities_of
+from training.progress import say_stage
 from training.quantise import dequantise_state, half_state, quantise_state
 from training.sets import gold_of, labels_of_set
 from training.static_int8 import to_static_int8
@@ -98,13 +98,13 @@ def measure_forms(
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for turn in range(TURNS):
         for name, (variant, bfloat16, _size) in variants.items():
-            _say(f"turn {turn + 1} of {TURNS}, {len(timed)} texts: {name}")
+            say_stage(f"turn {turn + 1} of {TURNS}, {len(timed)} texts: {name}")
             start = time.perf_counter()
             logits_for(variant, timed, columns, pad_id=pad_id, bfloat16=bfloat16)
             seconds[name].append(time.perf_counter() - start)
     forms = []
     for name, (variant, bfloat16, size) in variants.items():
-        _say(f"scoring {len(examples)} texts: {name}")
+        say_stage(f"scoring {len(examples)} texts: {name}")
         logits = logits_for(variant, examples, columns, pad_id=pad_id, bfloat16=bfloat16)
         forms.append(
             Form(
@@ -116,10 +116,6 @@ def measure_forms(
             )
         )
     return forms
-
-
-def _say(line: str) -> None:
-    print(f"==> {line}", file=sys.stderr, flush=True)
 
 
 def render(forms: Sequence[Form]) -> str:

@@ -1,12 +1,13 @@
 """What a run tells: ``metrics.jsonl``, TensorBoard's files, and lines on standard error. One process of a run keeps it."""
 
 import json
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from training.progress import say
 
 TOLD_EVERY_S = 10.0
 """How often the loss of training is told."""
@@ -57,7 +58,7 @@ class Journal:
         for name, value in metrics.items():
             self._board.add_scalar(f"validation/{name}", value, step)
         shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        self._say(f"step {step}: validation  {shown}")
+        say(f"step {step}: validation  {shown}")
 
     def close(self) -> None:
         """Tell the last losses, and write out what TensorBoard holds back."""
@@ -69,7 +70,7 @@ class Journal:
             return
         now, loss = self._last, sum(self._losses) / len(self._losses)
         left_s = now.elapsed_s * (1 - now.progress) / max(now.progress, 1e-9)
-        self._say(
+        say(
             f"step {now.step}/{now.steps}  epoch {now.epoch}  loss {loss:.4f}  lr {now.lr:.2e}  {100 * now.progress:.1f} %  "
             f"left {left_s / 60:.1f} min"
         )
@@ -81,9 +82,6 @@ class Journal:
     def _write(self, record: Mapping[str, float]) -> None:
         with self._metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
-
-    def _say(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
 
 
 def _told(path: Path) -> Iterator[dict[str, Any]]:

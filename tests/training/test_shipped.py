@@ -303,10 +303,19 @@ def test_written_and_judged_rows_come_so_often_in_an_epoch(made: Made) -> None:
 
 
 def test_teacher_and_student_are_trained_once(
-    made: Made, base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Made,
+    base: Path,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     _nothing_is_trained(monkeypatch)
     reproduce(data, str(base), made.out, tmp_path / "again", CONFIG)
+    told = [line.split(":")[0] for line in capsys.readouterr().err.splitlines() if line.startswith("==> ")]
+    assert [line[4:] for line in told] == [
+        "data", "vocabulary", "teacher", "student", "neutral and titles", "bundle",
+    ]  # fmt: skip
     for name in ("model.safetensors", "tokenizer.json", "config.json"):
         assert (tmp_path / "again" / name).read_bytes() == (made.bundle / name).read_bytes()
 

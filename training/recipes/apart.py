@@ -12,6 +12,7 @@ from typing import Any
 
 from training import model as models
 from training.data import file_digest
+from training.progress import say_stage
 from training.runs import model_files, read_json
 from worker.errors import UsageError
 
@@ -49,7 +50,7 @@ def trained_apart(
     if (folder / "cost.json").is_file():
         _check_same(folder, arguments, tests)
     else:
-        print(title, file=sys.stderr, flush=True)
+        say_stage(title)
         run(whole)
     return dict(read_json(folder / "before_after.json")["after"])
 

@@ -7,7 +7,6 @@ What cannot work is refused before the first of them changes anything: between i
 """
 
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from training.labels import lacking_kinds
 from training.locks import locked
 from training.model import Columns
 from training.prepare import Prepared, prepare
+from training.progress import say, say_stage
 from training.recipes.start import Start
 from training.reviews.written import written_reviews
 from training.runs import LENGTH, differences, model_files, read_json, stands, write_json, write_run
@@ -125,9 +125,9 @@ def make_bundle(
 def _make(prepared: Prepared, columns: Columns, start: Start, out: Path, config: OwnConfig) -> dict[str, Any]:
     _tell_splits(prepared)
     untouched = [kind for kind in start.columns.labels if kind not in _kinds(prepared.splits["train"])]
-    _say(lacking_kinds(columns.labels))
+    say(lacking_kinds(columns.labels))
     for kind in untouched:
-        _say(
+        say(
             f"warning: the files have no row of kind `{kind}`, which {start.name} answers too: what trains beneath moves these answers; "
             "the table at the end tells how far"
         )
@@ -219,7 +219,7 @@ def _score_before(
     if not path.is_file():
         tests = _tests(splits)
         base = "the base and " if start.columns.labels else ""
-        _say(f"==> scoring {base}TF-IDF + logistic regression on the test rows")
+        say_stage(f"scoring {base}TF-IDF + logistic regression on the test rows")
         scored = start.scores(tests | _rows_by_hand(start, untouched))
         write_json(
             path,
@@ -263,7 +263,7 @@ def _train(
             unpack(start.bundle, base)
     run, files = out / RUN, [split_file(splits, name) for name in ("train", "validation")]
     if not stands(run, {"config": config, "rows": len(rows["train"])}, inputs=[*files, *model_files(base)]):
-        _say(f"==> fine-tuning {start.name} on {len(rows['train'])} rows; validation chooses the step")
+        say_stage(f"fine-tuning {start.name} on {len(rows['train'])} rows; validation chooses the step")
         sets = _validation(rows)
         finetune(str(base), rows["train"], sets, run, config, inputs=files)
     return run / "model"
@@ -285,12 +285,12 @@ def _finish(
     files = [*(split_file(splits, name) for name in ("validation", "test")), *model_files(trained)]
     told = {"base": start.name, "config": config}
     if not (bundle / "run.json").is_file() or differences(bundle, told, inputs=files):
-        _say("==> calibrating, exporting, and scoring through the worker's engine")
+        say_stage("calibrating, exporting, and scoring through the worker's engine")
         shutil.rmtree(part, ignore_errors=True)
         validation = _validation(prepared.splits)
         found = calibrate(trained, validation, max_tokens=config.finetune.max_tokens)
         for warning in warnings_of(found.temperatures):
-            _say(warning)
+            say(warning)
         export = _export_config(start, config, found.temperatures)
         # Exported twice: the scores must come from the stored int8 weights, and the manifest must hold the scores.
         export_bundle(trained, part, export)
@@ -357,7 +357,7 @@ def _answered(bundle: Path) -> list[tuple[str, str, str]]:
     ]
     for kind, text, expected in known:
         if (kind, text, expected) not in right:
-            _say(
+            say(
                 f"warning: the {kind} {text!r} of the project should be {expected}, and the bundle answers otherwise"
             )
     return right
@@ -387,14 +387,9 @@ def _tell_splits(prepared: Prepared) -> None:
             + ", ".join(f"{count} {label}" for (own, label), count in sorted(counted.items()) if own == kind)
             for kind in _kinds(rows)
         ]
-        _say(f"{name}: {len(rows)} rows ({'; '.join(kinds)})")
+        say(f"{name}: {len(rows)} rows ({'; '.join(kinds)})")
     dropped = {
         name: count for name, count in prepared.counts.items() if name not in prepared.splits and count
     }
     if dropped:
-        _say(", ".join(f"{name}: {count}" for name, count in dropped.items()))
-
-
-def _say(line: str) -> None:
-    if line:
-        print(line, file=sys.stderr, flush=True)
+        say(", ".join(f"{name}: {count}" for name, count in dropped.items()))

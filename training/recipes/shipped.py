@@ -22,6 +22,7 @@ from training.export import ExportConfig, export_bundle
 from training.finetune import FinetuneConfig, finetune
 from training.model import Columns, choose_pieces, prune_embeddings, prune_tokenizer
 from training.prepare import without
+from training.progress import say_stage
 from training.recipes.shipped_data import SEED, prepare_shipped
 from training.reviews import judged, written
 from training.reviews.neutral import shift_neutral
@@ -310,14 +311,21 @@ def test_sets(splits: Path) -> dict[str, list[Row]]:
 
 
 def reproduce(data: Path, base: str, out: Path, bundle: Path, config: ShippedConfig) -> dict[str, Any]:
-    """Make a bundle as the shipped one is from the data folder and the base checkpoint. Hours on a CPU; resumes after a kill.
+    """Make a bundle as the shipped one is from the data folder and the base checkpoint. Hours on a CPU; resumes after a kill, and
+    tells on standard error what it is at.
 
     :raises UsageError: ``out`` holds stages of other data, another base or another configuration.
     """
+    say_stage("data: the public sets, split, and no copy of a test text in training")
     splits = stage_data(data, out)
+    say_stage(f"vocabulary: {base} cut to {config.pieces} pieces")
     pruned = stage_vocabulary(base, splits, out, config.pieces)
+    say_stage("teacher: every layer, on the labelled rows")
     teacher = stage_teacher(pruned, splits, out / "teacher", config.teacher, copies=config.copies)
+    say_stage("student: some of the layers, on the same rows and the unlabelled ones")
     student = stage_student(teacher, splits, out / "student", config.student, copies=config.copies)
     max_tokens = config.student.finetune.max_tokens
+    say_stage("neutral and titles: their columns fitted anew")
     fitted = stage_titles(stage_neutral(student, splits, out, max_tokens), splits, out, max_tokens)
+    say_stage("bundle: calibrated, exported, and scored through the worker's engine")
     return stage_bundle(fitted, splits, bundle, config.bundle, max_tokens=max_tokens)
