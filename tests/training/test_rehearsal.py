@@ -23,7 +23,8 @@ def test_a_seed_and_a_share_of_the_epochs_change_nothing_else() -> None:
             config.train, **{name: getattr(own.train, name) for name in ("seed", "epochs", "average_decay")}
         )
         assert replace(config, train=train) == own
-    assert replace(short, teacher=recipe.teacher, student=recipe.student) == recipe
+    assert replace(short, teacher=recipe.teacher, student=recipe.student, bundle=recipe.bundle) == recipe
+    assert "A rehearsal: 0.1 of" in short.bundle.origin
     assert replace(short.student, finetune=recipe.student.finetune) == recipe.student
 
 

@@ -67,6 +67,8 @@ class BundleConfig:
 
     version: str = "1"
     canaries: tuple[tuple[str, str, str], ...] = CANARIES
+    origin: str = ORIGIN
+    """What its card says of how it was made."""
 
 
 @dataclass(frozen=True)
@@ -97,15 +99,19 @@ class ShippedConfig:
     def rehearsed(self, share: float) -> "ShippedConfig":
         """The recipe with this share of its epochs, over 0 to 1, and a weight average that remembers the same share of the run.
 
-        Below half of it no text is read twice, so the student is compared with the teacher's hidden states to its end.
+        Below half of it no text is read twice, so the student is compared with the teacher's hidden states to its end. The
+        bundle's card calls it a rehearsal.
         """
+        if share == 1:
+            return self
 
         def shorter(train: TrainConfig) -> TrainConfig:
             return replace(
                 train, epochs=train.epochs * share, average_decay=train.average_decay ** (1 / share)
             )
 
-        return self._trained(shorter, shorter)
+        rehearsal = f"{self.bundle.origin} A rehearsal: {share:g} of the recipe's epochs."
+        return replace(self._trained(shorter, shorter), bundle=replace(self.bundle, origin=rehearsal))
 
     def _trained(
         self, teacher: Callable[[TrainConfig], TrainConfig], student: Callable[[TrainConfig], TrainConfig]
@@ -279,7 +285,7 @@ def stage_bundle(
         "split_counts": read_json(splits / "counts.json"),
     }
     export = replace(export, int8=check_int8(out, validation))
-    return export_bundle(trained, out, export, evaluation=evaluation, origin=ORIGIN)
+    return export_bundle(trained, out, export, evaluation=evaluation, origin=config.origin)
 
 
 def stage_baseline(splits: Path) -> dict[str, float]:
