@@ -12,6 +12,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -65,7 +66,8 @@ def kill() -> None:
 
 def stop() -> None:
     """SIGSTOP; the test sends SIGCONT."""
-    os.kill(os.getpid(), signal.SIGSTOP)
+    # To this thread: sent to the process, another thread may take it, and until that runs this one goes on past the point.
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 def terminate() -> None:

@@ -11,15 +11,15 @@ import pytest
 from confluent_kafka import (
     Consumer,
     ConsumerGroupTopicPartitions,
-    IsolationLevel,
     KafkaError,
     KafkaException,
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
 
 from tests.hurt import pause_broker, resume_broker
+from tests.open_transactions import has_open_transactions
 from worker.cli import main
 from worker.contracts.deadletter import REDRIVES, Failure, dead_letter, trimmed
 from worker.contracts.outbound import Coordinates, OutboundMessage
@@ -122,20 +122,8 @@ class Bench:
 
     def _await_markers(self) -> None:
         """A commit is answered before its markers stand in the partitions, and until then a reader finds the end before them."""
-        partitions = [TopicPartition(REVIEWS_POSTED, number) for number, _ in self.from_]
         deadline = time.monotonic() + 20
-        while True:
-            written, readable = (
-                {
-                    at.partition: future.result().offset
-                    for at, future in self.admin.list_offsets(
-                        dict.fromkeys(partitions, OffsetSpec.latest()), isolation_level=isolation
-                    ).items()
-                }
-                for isolation in (IsolationLevel.READ_UNCOMMITTED, IsolationLevel.READ_COMMITTED)
-            )
-            if written == readable:
-                return
+        while has_open_transactions(self.admin, [REVIEWS_POSTED]):
             assert time.monotonic() < deadline, "a transaction stays open"
             time.sleep(0.05)
 
